@@ -1,0 +1,1 @@
+"""Puts the capabilities of one process together: context, listeners, console, status, SQL. This is ``pilothouse up``."""
