@@ -4,9 +4,7 @@ The layout is in ``docs/``: ``kit`` and ``formats`` are the ground, ``signals`` 
 planes (``observe``, ``learn``, …), ``server`` and ``cli`` are the surfaces. Importing this package imports nothing else.
 """
 
-from typing import Final
-
 __all__ = ["__version__"]
 
-#: The version of the package, of its HTTP API and of ``pilothouse --version``.
-__version__: Final = "0.1.0"
+#: The version of the package, of its HTTP API and of ``pilothouse --version``. The build reads this line.
+__version__ = "0.1.0"
