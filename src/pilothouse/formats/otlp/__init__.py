@@ -1,0 +1,1 @@
+"""OpenTelemetry traces: the data model, and its protobuf and JSON codecs."""
