@@ -122,6 +122,12 @@ class QueryTimeout(PilothouseError):
     exit_code, status, slug, title = 12, 504, "query-timeout", "Query timed out"
 
 
+class RequestTooSlow(PilothouseError):
+    """The request's body did not arrive in time."""
+
+    exit_code, status, slug, title = 12, 408, "request-too-slow", "Request too slow"
+
+
 class Overloaded(PilothouseError):
     """There is no room to accept this now; the same request may succeed later.
 
