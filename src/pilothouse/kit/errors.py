@@ -204,6 +204,11 @@ def exit_codes() -> list[tuple[int, str]]:
     return sorted(table.items())
 
 
+def by_slug() -> dict[str, type[PilothouseError]]:
+    """Every error class by its slug, for whoever reads a problem document back."""
+    return {error.slug: error for error in _tree(PilothouseError)}
+
+
 def _tree(root: type[PilothouseError]) -> Iterator[type[PilothouseError]]:
     for child in root.__subclasses__():
         yield child
