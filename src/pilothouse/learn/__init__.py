@@ -1,0 +1,1 @@
+"""The learn plane: things to try Pilothouse with, and to learn it by."""
