@@ -24,6 +24,7 @@ from pilothouse.kit.units import parse_duration as _parse_duration
 from pilothouse.kit.units import parse_size as _parse_size
 
 FILE_NAME: Final = "pilothouse.toml"
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ENV_PREFIX: Final = "PILOTHOUSE_"
 #: Environment variables that are not settings.
 ENV_CONFIG: Final = "PILOTHOUSE_CONFIG"
@@ -56,6 +57,9 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
         ""
     )
     tls_key: Annotated[str, _setting("Private key (PEM file) of the certificate")] = ""
+    log_level: Annotated[str, _setting("Least severe message that is logged: debug, info, warning or error")] = (
+        "warning"
+    )
     ui_assets: Annotated[str, _setting("Directory with a built Jaeger UI, served on the Jaeger HTTP listener")] = ""
 
 
@@ -431,6 +435,9 @@ def _check(config: Config, origins: Mapping[str, str]) -> None:
         section, _, name = key.partition(".")
         if getattr(getattr(config, section), name) < minimum:
             raise ConfigError(f"must be at least {minimum}", where=f"{origins[key].removeprefix('file ')}: {key}")
+    if config.server.log_level not in LOG_LEVELS:
+        where = f"{origins['server.log_level'].removeprefix('file ')}: server.log_level"
+        raise ConfigError(f"{config.server.log_level!r} is not one of {', '.join(LOG_LEVELS)}", where=where)
     if config.server.token:
         return
     for name in ("console", "otlp_grpc", "otlp_http", "jaeger_http", "jaeger_grpc", "metrics"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pilothouse.kit.clock import Clock
@@ -53,6 +53,7 @@ class Supervisor:
         clock: Source of ``since_ns`` in the health of services that are not running.
         stop_timeout: Seconds one service may take to drain before it is abandoned (and logged).
         watch_interval: Seconds between two looks at the services' health.
+        starting: Called with a service's name just before it starts, to show progress.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class Supervisor:
         *,
         stop_timeout: float = 15.0,
         watch_interval: float = 0.5,
+        starting: Callable[[str], None] | None = None,
     ) -> None:
         self._services = list(services)
         self._clock = clock
         self._stop_timeout = stop_timeout
         self._watch_interval = watch_interval
+        self._starting = starting
         self._running: list[Service] = []
         self._phase: dict[str, Health] = {s.name: self._at(Status.STOPPED) for s in self._services}
         self._watcher: asyncio.Task[None] | None = None
@@ -78,6 +81,8 @@ class Supervisor:
         self.failed = failed = asyncio.get_running_loop().create_future()
         for service in self._services:
             self._phase[service.name] = self._at(Status.STARTING)
+            if self._starting is not None:
+                self._starting(service.name)
             try:
                 await service.start()
             except BaseException as error:
