@@ -34,8 +34,8 @@ _DURATIONS: Final = {
     "d": 86400 * 10**9,
     "w": 7 * 86400 * 10**9,
 }
-_SIZE = re.compile(r"(\d{1,20}(?:\.\d{1,9})?)\s*([a-zA-Z]*)")
-_TERM = re.compile(r"(\d{1,20}(?:\.\d{1,9})?)(ns|us|µs|μs|ms|s|m|h|d|w)")
+_SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*([a-zA-Z]*)")
+_TERM = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,9})?)(ns|us|µs|μs|ms|s|m|h|d|w)")
 
 NANOSECOND: Final = 1
 MILLISECOND: Final = _DURATIONS["ms"]

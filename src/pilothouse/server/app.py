@@ -20,7 +20,7 @@ from pilothouse.kit.clock import Clock, SystemClock
 from pilothouse.kit.config import Config, Effective
 from pilothouse.kit.errors import UsageError
 from pilothouse.kit.health import Health
-from pilothouse.kit.http import Endpoint, application, http_listener, openapi, routes
+from pilothouse.kit.http import Endpoint, application, closed, http_listener, openapi, routes
 from pilothouse.kit.service import Service, Supervisor
 from pilothouse.kit.telemetry import Registry
 from pilothouse.server.accounting import Accounting
@@ -58,7 +58,9 @@ class House:
         self.capabilities = tuple(capabilities() if found is None else found)
         registry = Registry()
         register_process(registry)
-        store = (open_signals or signals.open)(config, clock, [table for c in self.capabilities for table in _tables(c)])
+        store = (open_signals or signals.open)(
+            config, clock, [table for c in self.capabilities for table in _tables(c)]
+        )
         self.context = Context(config, clock, store, registry, __version__)
         self._groups: dict[str, list[Service]] = {c.name: list(c.services(self.context)) for c in self.capabilities}
         accounting = Accounting(self.context.ledgers, clock)
@@ -110,11 +112,9 @@ class House:
             return JSONResponse(self.document())
 
         api = [route for prefix, endpoints in self._mounted.values() for route in routes(prefix, endpoints)]
-        return [
-            Route("/api/openapi.json", document, methods=["GET"]),
-            *api,
-            *console_routes(enabled=self.context.config.console.enabled),
-        ]
+        api.append(Route("/api/openapi.json", document, methods=["GET"]))
+        # Unknown addresses below /api are 404, never a page.
+        return [*api, *closed("/api", api), *console_routes(enabled=self.context.config.console.enabled)]
 
     def _pipelines(self) -> Mapping[str, frozenset[str]]:
         return {name: frozenset(s.name for s in group) for name, group in self._groups.items() if group}

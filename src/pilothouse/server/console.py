@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pilothouse.kit.errors import NotFound
 
 #: Where the build puts the console; part of the wheel.
 ASSETS: Final = Path(__file__).parent / "static" / "console"
@@ -54,20 +53,14 @@ class _Files(StaticFiles):
         return response
 
 
-async def _unknown_api(request: Request) -> Response:
-    raise NotFound(f"there is nothing at {request.url.path}", remedy="GET /api/openapi.json lists every operation.")
-
-
 async def _missing(request: Request) -> Response:
     return HTMLResponse(_MISSING)
 
 
 def console_routes(assets: Path = ASSETS, *, enabled: bool = True) -> list[BaseRoute]:
-    """Routes for everything no API endpoint took. Unknown addresses below ``/api`` are 404, never a page."""
-    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-    unknown = [Route(path, _unknown_api, methods=methods) for path in ("/api", "/api/{rest:path}")]
+    """Routes for everything that no API endpoint took."""
     if not enabled:
-        return [*unknown]
+        return []
     if (assets / "index.html").is_file():
-        return [*unknown, Mount("/", _Files(directory=assets, html=True), name="console")]
-    return [*unknown, Route("/", _missing), Route("/{rest:path}", _missing)]
+        return [Mount("/", _Files(directory=assets, html=True), name="console")]
+    return [Route("/", _missing), Route("/{rest:path}", _missing)]

@@ -9,7 +9,7 @@ from pilothouse.kit.http.endpoint import Endpoint, Event
 from pilothouse.kit.http.guard import CSP_STRICT, Guard, read_body
 from pilothouse.kit.http.openapi import openapi
 from pilothouse.kit.http.problems import Problem, problem_response
-from pilothouse.kit.http.routes import application, routes
+from pilothouse.kit.http.routes import application, closed, routes
 from pilothouse.kit.http.service import HttpService, Tls, http_listener
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Problem",
     "Tls",
     "application",
+    "closed",
     "http_listener",
     "openapi",
     "problem_response",

@@ -67,7 +67,7 @@ def from_http_exception(error: HTTPException, path: str) -> PilothouseError:
     if error.status_code == 404:
         return NotFound(f"there is nothing at {path}", remedy="GET /api/openapi.json lists every operation.")
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "").split(", ")))
         return MethodNotAllowed(f"{path} does not allow this method", remedy=f"Use {allowed}." if allowed else None)
     if error.status_code == 401:
         return Unauthorized(error.detail)

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp
 
 from pilothouse.kit.errors import InvalidInput, PilothouseError, UnsupportedMediaType
@@ -42,17 +43,39 @@ def routes(prefix: str, endpoints: Sequence[Endpoint]) -> list[Route]:
     return [_route(prefix, endpoint) for endpoint in sorted(endpoints, key=specificity)]
 
 
+def closed(prefix: str, known: Sequence[Route]) -> list[Route]:
+    """Routes that answer 404 or 405 for everything else below ``prefix``, for when a catch-all page follows."""
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+    async def refuse(request: Request) -> Response:
+        path = request.url.path
+        partial = (route for route in known if route.matches(request.scope)[0] is Match.PARTIAL)
+        allowed = sorted(method for route in partial for method in route.methods or ())
+        if allowed:
+            raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+        raise from_http_exception(HTTPException(404), path)
+
+    return [Route(path, refuse, methods=methods) for path in (prefix, f"{prefix}/{{rest:path}}")]
+
+
 def application(all_routes: Sequence[BaseRoute]) -> ASGIApp:
     """An application that answers every error with a problem document."""
 
     async def on_error(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException):
-            error = from_http_exception(error, request.url.path)
         known = error if isinstance(error, PilothouseError) else PilothouseError("an internal error occurred")
+        if isinstance(error, HTTPException):
+            known = from_http_exception(error, request.url.path)
         return problem_response(known, request.scope.get(SCOPE_ID, ""))
 
     handlers: Mapping[Any, Any] = {HTTPException: on_error, PilothouseError: on_error}
-    return Starlette(routes=list(all_routes), exception_handlers=handlers)
+    return _Application(routes=list(all_routes), exception_handlers=handlers)
+
+
+class _Application(Starlette):
+    """Starlette without its answer to defects, which the guard logs and answers."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
 def _route(prefix: str, endpoint: Endpoint) -> Route:
@@ -124,7 +147,7 @@ async def _decode_body(request: Request, endpoint: Endpoint) -> Any:
         return msgspec.json.decode(raw, type=endpoint.body)
     except msgspec.ValidationError as error:
         raise _invalid(error, "body", {}) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"not valid JSON: {error}", where="body") from error
 
 

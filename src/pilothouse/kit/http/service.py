@@ -86,11 +86,11 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head = True
         self._expect_head()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._head_bytes = False, 0
         self._cancel_deadline()
         if len(self.url) + sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD:
             self._refuse(431, "Request Header Fields Too Large")
