@@ -91,13 +91,7 @@ def compare(op: Comparison, left: Operand, right: Operand) -> Compare:
         if isinstance(right, Scalar):
             raise FilterError("two constants are compared, which asks nothing of a span")
         return compare(_MIRRORED.get(op, op), right, left)
-    kinds = _kind(left), _kind(right)
-    if None not in kinds and kinds[0] != kinds[1]:
-        raise FilterError(f"{_describe(left)} holds {kinds[0]} and cannot be compared with {_describe(right)}")
-    if op in _MIRRORED:
-        for operand in (left, right):
-            if _kind(operand) == "bool" or (isinstance(operand, Field) and operand.type in _WORDS):
-                raise FilterError(f"{_describe(operand)} has no order, so {op!r} means nothing for it")
+    _check_comparable(op, left, right)
     return Compare(op, left, _resolve(left, right) if isinstance(right, Scalar) else right)
 
 
@@ -120,12 +114,9 @@ def member(subject: Reference, values: Sequence[str], scalar_type: ScalarType, *
     """Membership in a list of one type."""
     if not values:
         raise FilterError("the list is empty, and membership in nothing matches nothing")
-    constants = []
-    for value in values:
-        comparison = compare("eq", subject, Scalar(value, scalar_type))
-        assert isinstance(comparison.right, Constant)  # noqa: S101  # narrowing: a Scalar resolves to nothing else
-        constants.append(comparison.right)
-    return In(subject, tuple(constants), negated)
+    scalars = [Scalar(value, scalar_type) for value in values]
+    _check_comparable("eq", subject, scalars[0])
+    return In(subject, tuple(_resolve(subject, scalar) for scalar in scalars), negated)
 
 
 def some(level: Collection, predicate: Expression, bound: frozenset[Collection]) -> Some:
@@ -133,6 +124,18 @@ def some(level: Collection, predicate: Expression, bound: frozenset[Collection])
     if level in bound:
         raise FilterError(f"'some' over {level} stands inside another over {level}, which has no defined meaning")
     return Some(level, predicate)
+
+
+def _check_comparable(op: Comparison, left: Reference, right: Operand) -> None:
+    """Both sides hold the same kind of value, as far as it is known, and one that has an order where ``op`` needs it."""
+    kinds = _kind(left), _kind(right)
+    if None not in kinds and kinds[0] != kinds[1]:
+        raise FilterError(f"{_describe(left)} holds {kinds[0]} and cannot be compared with {_describe(right)}")
+    if op not in _MIRRORED:
+        return
+    for operand in (left, right):
+        if _kind(operand) == "bool" or (isinstance(operand, Field) and operand.type in _WORDS):
+            raise FilterError(f"{_describe(operand)} has no order, so {op!r} means nothing for it")
 
 
 def _kind(operand: Operand) -> _Kind | None:

@@ -139,25 +139,25 @@ class _Parser:
         if symbol is None:
             raise self._missing(f"an operator is wanted after {key.text!r}", "Use = != > >= < <= ~ !~ exists or in.")
         self.position = symbol.end()
-        value = self._value(subject)
+        value = self._value()
         with _at(value):
             if symbol[0] == "~":
                 return build.match(subject, Scalar(value.text))
             if symbol[0] == "!~":
                 return build.combine(And, [build.exists(subject), Not(build.match(subject, Scalar(value.text)))])
-            return build.compare(_COMPARISONS[symbol[0]], subject, Scalar(value.text))
+            return build.compare(_COMPARISONS[symbol[0]], subject, Scalar(_spelling(subject, value)))
 
     def _member(self, subject: Reference, *, negated: bool) -> Expression:
         self._expect("(")
-        tokens = [self._value(subject)]
+        tokens = [self._value()]
         while self._punctuation(","):
             self._count()
-            tokens.append(self._value(subject))
+            tokens.append(self._value())
         self._expect(")")
         for token in tokens:
             with _at(token):
-                build.compare("eq", subject, Scalar(token.text))
-        return build.member(subject, [token.text for token in tokens], "", negated=negated)
+                build.compare("eq", subject, Scalar(_spelling(subject, token)))
+        return build.member(subject, [_spelling(subject, token) for token in tokens], "", negated=negated)
 
     def _key(self) -> tuple[Reference, _Token]:
         self._space()
@@ -174,7 +174,7 @@ class _Parser:
                 return build.attribute(_unquote(quoted), _LEVELS.get(bare[:-1])), token
             return _bare_reference(bare), token
 
-    def _value(self, subject: Reference) -> _Token:
+    def _value(self) -> _Token:
         self._space()
         found = _VALUE.match(self.text, self.position)
         if found is None:
@@ -182,8 +182,6 @@ class _Parser:
                 raise _wrong("the quoted text has no end", self.position, len(self.text) - self.position)
             raise self._missing("a value is wanted", "Put an empty value, or one with spaces or brackets, in quotes.")
         text = found["bare"] if found["quoted"] is None else _unquote(found["quoted"])
-        if isinstance(subject, Field) and subject.type in ("kind", "status"):
-            text = text.lower()
         token = _Token(text, found.start(), len(found[0]))
         self.position = found.end()
         return token
@@ -232,6 +230,11 @@ class _Parser:
         token = self.peek()
         found = f", not {token.text!r}" if token.length else ", not the end"
         return _wrong(f"{what}{found}", token.offset, token.length, remedy)
+
+
+def _spelling(subject: Reference, value: _Token) -> str:
+    """The words for kinds and states are lower case; people write them in any."""
+    return value.text.lower() if isinstance(subject, Field) and subject.type in ("kind", "status") else value.text
 
 
 def _bare_reference(text: str) -> Reference:

@@ -48,21 +48,24 @@ def decode_request(data: bytes) -> list[Span]:
 def from_traces_data(message: trace_pb2.TracesData) -> Iterator[Span]:
     """The spans of a parsed message; spans under one resource or scope share its value."""
     for resource_spans in message.resource_spans:
-        resource = Resource(
-            _attributes(resource_spans.resource.attributes),
-            resource_spans.resource.dropped_attributes_count,
-            resource_spans.schema_url,
-        )
+        resource = resource_of(resource_spans)
         for scope_spans in resource_spans.scope_spans:
-            scope = Scope(
-                scope_spans.scope.name,
-                scope_spans.scope.version,
-                _attributes(scope_spans.scope.attributes),
-                scope_spans.scope.dropped_attributes_count,
-                scope_spans.schema_url,
-            )
+            scope = scope_of(scope_spans)
             for span in scope_spans.spans:
                 yield _span(span, resource, scope)
+
+
+def resource_of(message: trace_pb2.ResourceSpans) -> Resource:
+    """The resource of a ``ResourceSpans``, with its schema URL."""
+    resource = message.resource
+    return Resource(_attributes(resource.attributes), resource.dropped_attributes_count, message.schema_url)
+
+
+def scope_of(message: trace_pb2.ScopeSpans) -> Scope:
+    """The scope of a ``ScopeSpans``, with its schema URL."""
+    scope = message.scope
+    attributes = _attributes(scope.attributes)
+    return Scope(scope.name, scope.version, attributes, scope.dropped_attributes_count, message.schema_url)
 
 
 def encode(spans: Iterable[Span]) -> bytes:
