@@ -23,13 +23,14 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
 from harness import Report, Stopwatch, median, rss, scratch
 from peer_rows import TYPES, Converter
+from questions import Search
 from spans import BATCH, SECOND, SpanSource
 
 _VALUE: Final = {"bool": "Bool", "double": "Float64", "int": "Int64", "str": "String", "complex": "String"}
@@ -160,19 +161,6 @@ def _read_columns() -> str:
     return ", ".join(f"{name} AS `{name}`" for name in names)
 
 
-@dataclass(frozen=True)
-class Search:
-    """What to look for: spans that start in [start, end), and all of the rest that is not empty."""
-
-    start: int
-    end: int
-    service: str = ""
-    operation: str = ""
-    attributes: tuple[tuple[str, str], ...] = ()
-    duration_min: int = 0
-    limit: int = 20
-
-
 SERVICES_SQL: Final = "SELECT name FROM services GROUP BY name"
 
 
@@ -232,20 +220,31 @@ def summaries_sql(where: str, limit: int, order: str = NEWEST) -> str:
     )
 
 
-def dependencies_sql(start: int, end: int) -> str:
+def dependencies_sql(start: int, end: int, *, links: bool = True) -> str:
     """Calls between services, counted by the callee's spans that start in [start, end); callers from ten minutes before.
 
-    Jaeger has no such query (see the module's docstring). Joining on one hash of both ids is half again as fast as on the ids.
+    Jaeger has no such query (see the module's docstring). With ``links``, a consumer that names its producer by a link
+    counts too, as it does with us. Joining on one hash of both ids is half again as fast as on the ids.
     """
-    until = f"start_time < {_time(end)}"
-    return (
-        "SELECT p.service_name AS parent, c.service_name AS child, count() AS calls, countIf(c.error) AS errors FROM "
-        "(SELECT sipHash64(trace_id, parent_span_id) AS key, service_name, status_code = 'Error' AS error FROM spans "
-        f"WHERE start_time >= {_time(start)} AND {until} AND parent_span_id != '') c "
-        "INNER JOIN (SELECT sipHash64(trace_id, id) AS key, service_name FROM spans "
-        f"WHERE start_time >= {_time(start - 600 * SECOND)} AND {until}) p "
-        "ON c.key = p.key WHERE p.service_name != c.service_name GROUP BY parent, child"
+    called = f"start_time >= {_time(start)} AND start_time < {_time(end)}"
+    callers = f"start_time >= {_time(start - 600 * SECOND)} AND start_time < {_time(end)}"
+    error = "status_code = 'Error' AS error"
+    calls = (
+        "SELECT p.service_name AS parent, c.service_name AS child, c.error AS error FROM "
+        f"(SELECT sipHash64(trace_id, parent_span_id) AS key, service_name, {error} FROM spans "
+        f"WHERE {called} AND parent_span_id != '') c "
+        f"INNER JOIN (SELECT sipHash64(trace_id, id) AS key, service_name FROM spans WHERE {callers}) p "
+        "ON c.key = p.key WHERE p.service_name != c.service_name"
     )
+    if links:
+        calls += (
+            " UNION ALL SELECT p.service_name AS parent, c.service_name AS child, c.error AS error FROM "
+            f"(SELECT sipHash64(trace, span) AS key, service_name, {error} FROM spans "
+            f"ARRAY JOIN links.trace_id AS trace, links.span_id AS span WHERE {called} AND kind = 'consumer') c "
+            "INNER JOIN (SELECT sipHash64(trace_id, id) AS key, service_name FROM spans "
+            f"WHERE {callers} AND kind = 'producer') p ON c.key = p.key WHERE p.service_name != c.service_name"
+        )
+    return f"SELECT parent, child, count() AS calls, countIf(error) AS errors FROM ({calls}) GROUP BY parent, child"
 
 
 class Peer:
@@ -302,9 +301,12 @@ class Peer:
         return self._session.query(sql, "Native")
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Executes a query and returns its rows, for comparing answers."""
-        found: list[dict[str, Any]] = self._session.query(sql, "ArrowTable").to_pylist()
-        return found
+        """Executes a query and returns its rows, for comparing answers; times are integer nanoseconds."""
+        table = self._session.query(sql, "ArrowTable")
+        columns = {
+            name: _plain(column).to_pylist() for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def count(self) -> int:
         """How many spans are stored."""
@@ -349,6 +351,15 @@ class Peer:
                 _attribute_test(level, "str", key, value) for level in ("span", "resource", "scope", "event", "link")
             ]
         return f"({' OR '.join(tests)})"
+
+
+def _plain(column: Any) -> Any:
+    """Timestamps, alone or in lists, as integers."""
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.int64())
+    if pa.types.is_list(column.type) and pa.types.is_timestamp(column.type.value_type):
+        return column.cast(pa.list_(pa.int64()))
+    return column
 
 
 def _attribute_test(level: str, kind: str, key: str, value: str) -> str:

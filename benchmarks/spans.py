@@ -322,8 +322,11 @@ class _Template:
         out.mark("time", 8, span.trace, span.start)
         out.data += b"\x41"
         out.mark("time", 8, span.trace, span.end)
-        for key, spec in KEY_SETS[span.keys]:
-            out.nest(9, _attribute(key, spec, rng))
+        keys = KEY_SETS[span.keys]
+        missing = rng.randrange(len(keys)) if rng.random() < 0.2 else -1  # real code leaves out what it does not know
+        for i, (key, spec) in enumerate(keys):
+            if i != missing:
+                out.nest(9, _attribute(key, spec, rng))
         if rng.random() < 0.005:
             out.data += b"\x50" + _varint(rng.randrange(1, 9))
         message, exception = rng.choice(FAILURES)
@@ -489,11 +492,11 @@ def _patch(
             values = np.round(facts[:, 0] + rng.random(count) * (facts[:, 1] - facts[:, 0]), 2)
             return _eights(values)
         case "hex":
-            return _DIGITS[rng.integers(0, 16, (count, width), np.uint8)]
+            return np.asarray(_DIGITS[rng.integers(0, 16, (count, width), np.uint8)])
         case _:
             # Squared, so that some values are far more frequent than others, as users and products are.
             numbers = (rng.random(count) ** 2 * facts[:, 1]).astype(np.int64)
-            return _DIGITS[numbers[:, None] // 10 ** np.arange(width - 1, -1, -1) % 10]
+            return np.asarray(_DIGITS[numbers[:, None] // 10 ** np.arange(width - 1, -1, -1) % 10])
 
 
 # --- self-check ----------------------------------------------------------------------------------------------------------
