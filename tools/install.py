@@ -46,11 +46,20 @@ def make_environment(folder: Path) -> Path:
 def install(python: Path, lock: Path) -> None:
     """Installs the lock, counting the packages as pip reaches them."""
     total = len(re.findall(r"^[a-z0-9].*==", lock.read_text(), re.MULTILINE))
-    pip = [python, "-m", "pip", "install", "--no-deps", "--require-hashes", "--disable-pip-version-check", "--no-input"]
+    pip = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--require-hashes",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]
     said: deque[str] = deque(maxlen=15)
     seen = 0
     with subprocess.Popen(
-        [*pip, "--progress-bar", "off", "-r", lock], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*pip, "--progress-bar", "off", "-r", str(lock)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         for line in process.stdout or ():
             said.append(line)
@@ -77,7 +86,7 @@ def install_project(python: Path) -> None:
         "--no-build-isolation",
         "--disable-pip-version-check",
     ]
-    subprocess.run([*pip, "--editable", ROOT], check=True)
+    subprocess.run([*pip, "--editable", str(ROOT)], check=True)
 
 
 def main() -> None:

@@ -5,8 +5,9 @@ Run it after a change of dependencies in pyproject.toml::
     python tools/lock.py            # keep what is pinned and still allowed
     python tools/lock.py --upgrade  # take the newest
 
-It resolves with pip-tools, in an environment of its own, on the oldest Python that is supported: what it picks has wheels for the
-newer ones too, and the hashes of every file of a version are listed. No address is written: pip asks whatever index it is set to.
+It resolves with pip-tools, in an environment of its own, on the oldest Python that is supported: what it picks has wheels for
+the newer ones too, and the hashes of every file of a version are listed. No address is written: pip asks whatever index it is
+set to.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def compile_lock(python: Path, requirements: list[str], output: Path, what: str,
         source.write_text("\n".join(requirements) + "\n")
         if output.exists():
             resolved.write_text(output.read_text())
-        command = [python, "-m", "piptools", "compile", *OPTIONS, *extra, "-o", resolved, source]
+        command = [str(python), "-m", "piptools", "compile", *OPTIONS, *extra, "-o", str(resolved), str(source)]
         subprocess.run(command, check=True, cwd=ROOT)
         # The annotations name the temporary file; what matters is that the project asked for it.
         text = (

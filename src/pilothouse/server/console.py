@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-
 #: Where the build puts the console; part of the wheel.
 ASSETS: Final = Path(__file__).parent / "static" / "console"
 #: The build puts a hash of the content into these names, so they never change.
