@@ -1,0 +1,1 @@
+"""The observe plane: what happened in the systems around us."""

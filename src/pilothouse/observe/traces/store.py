@@ -1,0 +1,208 @@
+"""The traces capability's questions to the signals substrate.
+
+Every method blocks and may be called from any thread; each sees one snapshot. What was acknowledged before the call is in the
+answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from pilothouse.formats.otlp.model import Span
+from pilothouse.observe.traces import rows, summaries
+from pilothouse.observe.traces.completion import attribute_keys, attribute_values
+from pilothouse.observe.traces.keys import KeyCatalogue
+from pilothouse.observe.traces.model import (
+    AttributeKey,
+    AttributeValue,
+    Dependency,
+    Operation,
+    ServiceSeen,
+    SummaryPage,
+    Trace,
+    TraceQuery,
+    TraceSummary,
+)
+from pilothouse.observe.traces.schema import SPANS
+from pilothouse.observe.traces.search import Search
+from pilothouse.signals.duckdb.database import Connection
+from pilothouse.signals.duckdb.segments import Segment
+from pilothouse.signals.store import Signals
+
+#: Traces read at a time by ``find``, so that its memory does not grow with its answer.
+_FIND_STEP: Final = 10
+_FOREVER: Final = 1 << 63
+
+
+class TraceStore:
+    """See the module.
+
+    Args:
+        signals: The open store.
+        timeout: Nanoseconds one question may take.
+        max_trace_spans: Spans of one trace that are read; the rest is cut.
+    """
+
+    def __init__(self, signals: Signals, *, timeout: int, max_trace_spans: int) -> None:
+        self._signals = signals
+        self._segments = signals.segments[SPANS.name]
+        self._timeout, self._max_trace_spans = timeout, max_trace_spans
+        self._keys = KeyCatalogue()
+        self._groups = rows.GroupReader()
+
+    def services(self) -> list[ServiceSeen]:
+        """All services, by name."""
+        found = self._all("SELECT service, max(last_seen) FROM operations GROUP BY service ORDER BY service", [])
+        return [ServiceSeen(*row) for row in found]
+
+    def operations(self, service: str, kind: int | None = None) -> list[Operation]:
+        """Operations of a service (empty: of all), by name and kind."""
+        found = self._all(
+            "SELECT name, kind, max(last_seen) FROM operations WHERE ($1 = '' OR service = $1)"
+            " AND ($2 IS NULL OR kind = $2) GROUP BY name, kind ORDER BY name, kind",
+            [service, kind],
+        )
+        return [Operation(*row) for row in found]
+
+    def trace(self, trace_id: bytes, start: int | None = None, end: int | None = None) -> Trace | None:
+        """One trace; with times, its spans that start in ``[start, end)``. ``None`` if there are none."""
+        with self._asking() as connection:
+            return self._trace(connection, trace_id, start, end)
+
+    def span(self, trace_id: bytes, span_id: bytes) -> Span | None:
+        """One span; of several with the same ids the first."""
+        with self._asking() as connection:
+            for segment in self._segments.view(connection).holding(trace_id):
+                found = self._spans(connection, segment, trace_id, f" AND r.span_id = {int.from_bytes(span_id)}")
+                if found:
+                    return found[0]
+        return None
+
+    def search_ids(self, query: TraceQuery) -> tuple[list[bytes], str]:
+        """Ids of matching traces, newest first, and the next page's cursor."""
+        with self._asking() as connection:
+            found, cursor = self._search(connection, query)
+        return [f.trace_id for f in found], cursor
+
+    def summaries(self, query: TraceQuery) -> SummaryPage:
+        """Summaries of matching traces, newest first."""
+        with self._asking() as connection:
+            found, cursor = self._search(connection, query)
+            ids = [f.trace_id for f in found]
+            return SummaryPage(tuple(summaries.summaries(connection, self._segments.view(connection), ids)), cursor)
+
+    def summaries_of(self, ids: list[bytes]) -> list[TraceSummary]:
+        """Summaries of given traces, in their order; unknown ones are left out."""
+        with self._asking() as connection:
+            return summaries.summaries(connection, self._segments.view(connection), ids)
+
+    def find(self, query: TraceQuery) -> Iterator[Trace]:
+        """Matching traces, whole, newest first; read a few at a time."""
+        with self._asking() as connection:
+            found, _ = self._search(connection, query)
+        for i in range(0, len(found), _FIND_STEP):
+            with self._asking() as connection:
+                traces = [self._trace(connection, f.trace_id, None, None) for f in found[i : i + _FIND_STEP]]
+            yield from (t for t in traces if t is not None)
+
+    def dependencies(self, start: int, end: int) -> list[Dependency]:
+        """Calls between services, by parent and child."""
+        with self._asking() as connection:
+            return summaries.dependencies(connection, self._segments.view(connection), start, end)
+
+    def attribute_keys(self, prefix: str, service: str, start: int, end: int, limit: int) -> list[AttributeKey]:
+        """Keys that begin with ``prefix``, most frequent first; counted in the newest segments of the range."""
+        with self._asking() as connection:
+            return attribute_keys(
+                connection, self._segments.view(connection), self._keys, prefix, service, (start, end), limit
+            )
+
+    def attribute_values(
+        self, key: str, prefix: str, service: str, start: int, end: int, limit: int
+    ) -> list[AttributeValue]:
+        """Values of a span or resource key that begin with ``prefix``, most frequent first, from the newest spans."""
+        with self._asking() as connection:
+            return attribute_values(
+                connection, self._segments.view(connection), self._keys, key, prefix, service, (start, end), limit
+            )
+
+    def last_commit(self) -> int:
+        """Number of the newest commit; every acknowledged span has this or a smaller one."""
+        with self._signals.database.reading() as connection:
+            return _last_commit(connection)
+
+    def committed_after(self, commit: int, service: str, limit: int) -> list[Span]:
+        """Spans of later commits, oldest first: what a live view shows next."""
+        with self._asking() as connection:
+            spans: list[tuple[int, Span]] = []
+            for segment in self._segments.view(connection).segments:
+                where = "r.commit > $1" + (" AND r.service = $2" if service else "")
+                found = connection.execute(
+                    f"SELECT {rows.COLUMNS}, r.commit FROM spans_{segment.id} r"
+                    f" WHERE {where} ORDER BY r.commit LIMIT {limit}",
+                    [commit, service] if service else [commit],
+                ).fetchall()
+                if found:
+                    keys = self._keys.of(connection, segment.id)
+                    made = rows.spans(connection, segment.id, keys, self._groups, [r[:-1] for r in found])
+                    spans += zip((r[-1] for r in found), made, strict=True)
+        spans.sort(key=lambda pair: pair[0])
+        return [span for _, span in spans[:limit]]
+
+    def _search(self, connection: Connection, query: TraceQuery) -> tuple[list[Any], str]:
+        return Search(
+            connection, self._segments.view(connection), self._keys, query, lambda: _last_commit(connection)
+        ).page()
+
+    def _trace(self, connection: Connection, trace_id: bytes, start: int | None, end: int | None) -> Trace | None:
+        first, last = 0 if start is None else start, _FOREVER if end is None else end
+        view = self._segments.view(connection)
+        within = {s.id for s in view.between(first, last)}
+        also = "" if (start, end) == (None, None) else f" AND r.start >= {first} AND r.start < {last}"
+        found: list[Span] = []
+        for segment in view.holding(trace_id):
+            if segment.id in within:
+                found += self._spans(connection, segment, trace_id, also)
+        if not found:
+            return None
+        spans = _without_repeats(found)
+        truncated = len(spans) > self._max_trace_spans
+        return Trace(trace_id, tuple(spans[: self._max_trace_spans]), truncated)
+
+    def _spans(self, connection: Connection, segment: Segment, trace_id: bytes, also: str) -> list[Span]:
+        found = connection.execute(
+            f"SELECT {rows.COLUMNS} FROM spans_{segment.id} r WHERE r.trace_id = $1{also}"
+            f" ORDER BY r.start LIMIT {self._max_trace_spans + 1}",
+            [trace_id],
+        ).fetchall()
+        if not found:
+            return []
+        return rows.spans(connection, segment.id, self._keys.of(connection, segment.id), self._groups, found)
+
+    def _all(self, statement: str, values: list[Any]) -> list[Any]:
+        with self._asking() as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def _asking(self) -> AbstractContextManager[Connection]:
+        """A connection with one snapshot and a time limit."""
+        return self._signals.database.snapshot(self._timeout)
+
+
+def _last_commit(connection: Connection) -> int:
+    row = connection.execute("SELECT max(commit) FROM commits").fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
+def _without_repeats(spans: list[Span]) -> list[Span]:
+    """Spans by start, each equal one once."""
+    spans.sort(key=lambda s: (s.start, s.span_id))
+    kept: list[Span] = []
+    seen: dict[tuple[bytes, int, str], list[Span]] = {}
+    for span in spans:
+        equals = seen.setdefault((span.span_id, span.start, span.name), [])
+        if span not in equals:
+            equals.append(span)
+            kept.append(span)
+    return kept
