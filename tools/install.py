@@ -77,7 +77,7 @@ def install(python: Path, lock: Path) -> None:
 def install_project(python: Path) -> None:
     """Installs this source tree so that edits take effect at once; the build tools come from the lock."""
     pip = [
-        python,
+        str(python),
         "-m",
         "pip",
         "install",

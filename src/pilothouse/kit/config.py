@@ -169,6 +169,11 @@ class Setting(Struct, frozen=True):
     secret: bool
 
     @property
+    def default_text(self) -> str:
+        """The default as it would be written, the same on every machine: ``~`` for the home directory."""
+        return self.show(self.default).replace(str(Path.home()), "~")
+
+    @property
     def section(self) -> str:
         """The part of the key before the dot."""
         return self.key.partition(".")[0]

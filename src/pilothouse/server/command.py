@@ -56,7 +56,7 @@ def _setting_options(command: Callable[..., int]) -> Callable[..., int]:
     for setting in reversed(kit_config.settings()):
         if not setting.flag:
             continue
-        shown = setting.show(setting.default)
+        shown = setting.default_text
         help_text = f"{setting.description}{f' [default: {shown}]' if shown and setting.kind is not bool else ''}."
         kind: dict[str, Any] = (
             {"is_flag": True, "default": None} if setting.kind is bool else {"metavar": _metavar(setting)}

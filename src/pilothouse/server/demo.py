@@ -52,7 +52,7 @@ class DemoShop:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "pilothouse.server.child",
+            "pilothouse.cli.child",
             "demo",
             "--endpoint",
             self._endpoint(),
