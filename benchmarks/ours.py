@@ -14,21 +14,18 @@ from typing import Final
 
 from questions import AttributeForm, Question, Search, SpanForm, SummaryForm, otlp_json
 
-from pilothouse import signals
+from pilothouse import __version__, signals
 from pilothouse.formats.otlp.model import Span, Value
+from pilothouse.kit.capability import Context
 from pilothouse.kit.clock import SystemClock
 from pilothouse.kit.config import load
 from pilothouse.kit.telemetry import Ledger, Registry
-from pilothouse.observe.traces.ingest import Ingest
+from pilothouse.observe.traces import service
 from pilothouse.observe.traces.model import TraceQuery, TraceSummary
 from pilothouse.observe.traces.schema import TABLES
-from pilothouse.observe.traces.store import TraceStore
-from pilothouse.signals.writer import GroupCommit
 
 #: Requests on their way to the store at the same time, as from a few busy clients.
 IN_FLIGHT: Final = 32
-#: A span's usual size, by which ``ingest.group_spans`` becomes bytes.
-_SPAN_BYTES: Final = 512
 _KINDS: Final = ("", "internal", "server", "client", "producer", "consumer")
 _STATUSES: Final = ("Unset", "Ok", "Error")
 
@@ -37,44 +34,31 @@ class Ours:
     """The traces capability's ingest and store, in ``directory``, with the default limits."""
 
     def __init__(self, directory: Path, threads: int) -> None:
-        flags = {"server.data": str(directory), "store.threads": threads, "store.retention_age": 0}
-        self._config = config = load(flags, env={}).config
-        self._clock = clock = SystemClock()
+        flags = {"server.data": str(directory), "store.threads": threads, "query.timeout": "60s"}
+        config, clock = load(flags, env={}).config, SystemClock()
         self._signals = signals.open(config, clock, TABLES)
         self._signals.open()
-        self._ingest = Ingest(self._signals, clock, Ledger(), dedupe_window=config.ingest.dedupe_window)
-        self._ingest.load()
-        self._store = TraceStore(
-            self._signals, Registry(), timeout=60 * 10**9, max_trace_spans=config.query.max_trace_spans
-        )
+        self._context = Context(config, clock, self._signals, Registry(), __version__)
+        self._store = service.store(self._context)
 
     def load(self, requests: Iterable[bytes]) -> None:
         """Sends everything through the group commit, ``IN_FLIGHT`` at a time, until all of it is acknowledged."""
         asyncio.run(self._load(iter(requests)))
 
     async def _load(self, requests: Iterator[bytes]) -> None:
-        limits = self._config.ingest
-        commits = GroupCommit(
-            "spans",
-            self._ingest.prepare,
-            self._ingest.commit,
-            self._clock,
-            queue_bytes=limits.queue_bytes,
-            group_bytes=limits.group_spans * _SPAN_BYTES,
-            wait=limits.commit_wait,
-        )
-        await commits.start()
+        ingest = service.IngestService(self._context, Ledger())
+        await ingest.start()
 
         async def send() -> None:
             for request in requests:
-                outcome = await commits.submit(request)
+                outcome = await ingest.commits.submit(request)
                 if outcome.rejected or outcome.duplicate:
                     raise SystemExit(f"a generated request was not stored: {outcome}")
 
         async with asyncio.TaskGroup() as group:
             for _ in range(IN_FLIGHT):
                 group.create_task(send())
-        await commits.stop()
+        await ingest.stop()
 
     def settle(self) -> None:
         """Moves the log into the file."""

@@ -14,6 +14,7 @@ objects that the APIs encode.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -114,7 +115,7 @@ class Worker:
 
     def stop(self) -> None:
         """Ends the process."""
-        if self.process.is_alive():
+        with contextlib.suppress(OSError, SystemExit):  # it may have ended on its own
             self.do("close")
             self.process.join(20)
         self.process.kill()
