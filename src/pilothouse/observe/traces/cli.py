@@ -18,10 +18,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from pilothouse.formats.otlp.model import KINDS
 from pilothouse.kit.client import Client, connect
 from pilothouse.kit.config import Effective, load
-from pilothouse.kit.errors import InvalidInput, ServerUnreachable, UsageError
+from pilothouse.kit.errors import InvalidInput, NotFound, ServerUnreachable, UsageError
 from pilothouse.kit.terminal import (
     Column,
     Output,
@@ -74,7 +73,7 @@ def operations(service: str | None, option: str | None, output: Output, server: 
     rows = _client(server, config_file).get("/api/traces/operations", asked)["operations"]
     columns = [
         Column("name", "OPERATION"),
-        Column("kind", show=lambda kind: KINDS[kind]),
+        Column("kind"),
         Column("lastSeen", "LAST SEEN", printing.ago),
     ]
     print_rows(rows, columns, output, empty=_NOTHING)
@@ -156,7 +155,7 @@ def _drawing(trace: Mapping[str, Any], width: int, depth: int | None, limit: int
     errors = sum(span.status == "error" for span in spans)
     names = {span.service for span in spans}
     facts = [
-        human_duration(int(trace["durationNs"])),
+        glyphs.time(int(trace["durationNs"])),
         printing.plural(trace["spanCount"], "span"),
         printing.plural(len(names), "service"),
         *([f"{glyphs.error} {printing.plural(errors, 'error')}"] if errors else []),
@@ -217,6 +216,8 @@ def tail(service: str | None, limit: int | None, output: Output, server: str, co
     try:
         for name, data in client.events("/api/traces/tail", {"service": service}):
             rows = data["spans"] if name == "spans" else []
+            if name == "spans" and data["skipped"]:
+                note("More spans arrive than are shown here; --service shows those of one.")
             for row in rows if left is None else rows[:left]:
                 _print_span(row, output)
             sys.stdout.flush()
@@ -335,6 +336,8 @@ def export_(
                 "the server ended the export before it was complete", remedy="Ask for less, or try again."
             ) from error
     what = f"{printing.plural(count, 'trace')}, " if form == "otlp" else ""
+    if form == "otlp" and count < len(trace_ids):
+        raise NotFound(f"{len(trace_ids) - count} of the {len(trace_ids)} traces do not exist", where="--trace")
     note(f"Exported {what}{human_size(size)}{f' to {target}' if target else ''}.")
 
 

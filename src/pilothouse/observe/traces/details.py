@@ -11,7 +11,6 @@ from typing import Any, Final
 from rich.text import Text
 
 from pilothouse.kit.terminal import plain
-from pilothouse.kit.units import human_duration
 from pilothouse.observe.traces.waterfall import UNICODE, Glyphs, SpanRow, colour
 
 _WIDEST_KEY: Final = 40
@@ -23,27 +22,27 @@ def describe(span: Mapping[str, Any], row: SpanRow, trace_start: int, glyphs: Gl
     state = f"{glyphs.error} error" if row.status == "error" else row.status
     if said := span.get("statusMessage"):
         state += f": {said}"
-    facts = [row.kind, human_duration(row.duration), f"starts at +{human_duration(row.start)}"]
+    facts = [row.kind, glyphs.time(row.duration), f"starts at +{glyphs.time(row.start)}"]
     yield Text.assemble(
         f" {glyphs.dot} ".join(facts), f" {glyphs.dot} ", (plain(state), "bold red" if row.status == "error" else "dim")
     )
     yield from _pairs(_identity(span, row))
     for warning in span.get("warnings", ()):
         yield Text(f"{glyphs.error} {plain(warning)}", "yellow")
-    yield from _section("Attributes", span.get("attributes"), span.get("droppedAttributesCount"))
+    yield from _section("Attributes", span.get("attributes"), span.get("droppedAttributes"))
     for event in span.get("events", ()):
-        at = human_duration(int(event["timeUnixNano"]) - trace_start)
+        at = glyphs.time(int(event["timeUnixNano"]) - trace_start)
         yield from _section(
             f"Event {plain(event['name'])} at +{at}",
             event.get("attributes"),
-            event.get("droppedAttributesCount"),
+            event.get("droppedAttributes"),
             bare=True,
         )
-    yield from _dropped("events", span.get("droppedEventsCount"))
+    yield from _dropped("events", span.get("droppedEvents"))
     for link in span.get("links", ()):
         heading = f"Link to trace {link['traceId']} span {link['spanId']}"
-        yield from _section(heading, link.get("attributes"), link.get("droppedAttributesCount"), bare=True)
-    yield from _dropped("links", span.get("droppedLinksCount"))
+        yield from _section(heading, link.get("attributes"), link.get("droppedAttributes"), bare=True)
+    yield from _dropped("links", span.get("droppedLinks"))
     yield from _section("Resource", (span.get("resource") or {}).get("attributes"), None)
     scope = span.get("scope") or {}
     if scope.get("name"):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from pilothouse.formats import rfc3339
 from pilothouse.kit.terminal import Column
 from pilothouse.kit.units import DAY, HOUR, MINUTE, SECOND, human_duration
 
@@ -100,17 +101,18 @@ def plural(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def ago(value: str | int, now: int | None = None) -> str:
-    """How long ago a time in nanoseconds was, in one unit."""
-    age = max((time.time_ns() if now is None else now) - int(value), 0)
+def ago(value: str, now: int | None = None) -> str:
+    """How long ago a time (nanoseconds or RFC 3339) was, in one unit."""
+    moment = int(value) if value.isdecimal() else rfc3339.parse(value)
+    age = max((time.time_ns() if now is None else now) - moment, 0)
     for unit, factor in (("d", DAY), ("h", HOUR), ("min", MINUTE)):
         if age >= factor:
             return f"{age // factor} {unit} ago"
     return f"{age // SECOND} s ago"
 
 
-def clock(value: str | int) -> str:
-    """Local time to the millisecond, with the date unless that is today."""
+def clock(value: str) -> str:
+    """Nanoseconds as local time to the millisecond, with the date unless that is today."""
     seconds, rest = divmod(int(value), SECOND)
     local = time.localtime(seconds)
     form = "%H:%M:%S" if local[:3] == time.localtime()[:3] else "%Y-%m-%d %H:%M:%S"

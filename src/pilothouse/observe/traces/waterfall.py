@@ -26,6 +26,7 @@ _PALETTE: Final = (
 )  # fmt: skip
 _NARROWEST_WITH_BARS: Final = 60
 _DURATION_WIDTH: Final = 10
+_ORPHAN: Final = " (parent missing)"
 
 
 class Glyphs(Struct, frozen=True):
@@ -42,10 +43,15 @@ class Glyphs(Struct, frozen=True):
     cut: str = "…"
     axis: str = "╷"
     dot: str = "·"
+    micro: str = "µ"
+
+    def time(self, nanoseconds: int) -> str:
+        """A duration as people write it, with these glyphs."""
+        return human_duration(nanoseconds).replace("µ", self.micro)
 
 
 UNICODE: Final = Glyphs()
-ASCII: Final = Glyphs("|-", "`-", "| ", ">", "#", "#", "#", "!", "~", "|", "-")
+ASCII: Final = Glyphs("|-", "`-", "| ", ">", "#", "#", "#", "!", "~", "|", "-", "u")
 
 
 class SpanRow(Struct, frozen=True):
@@ -90,10 +96,10 @@ def rows(trace: Mapping[str, Any]) -> list[SpanRow]:
             depth=depth,
             service=services[columns["resource"][i]],
             name=trace["names"][columns["name"][i]],
-            kind=KINDS[columns["kind"][i]],
+            kind=_word(KINDS, columns["kind"][i]),
             start=int(columns["start"][i]),
             duration=int(columns["duration"][i]),
-            status=STATUS_CODES[columns["status"][i]],
+            status=_word(STATUS_CODES, columns["status"][i]),
             orphan=bool(orphans[i]),
             events=columns["events"][i],
             links=columns["links"][i],
@@ -101,6 +107,11 @@ def rows(trace: Mapping[str, Any]) -> list[SpanRow]:
         )
         for i, depth in enumerate(depths)
     ]
+
+
+def _word(words: Sequence[str], number: int) -> str:
+    """The name of a number, or the number, since protobuf's enums are open."""
+    return words[number] if 0 <= number < len(words) else str(number)
 
 
 @cache
@@ -173,7 +184,7 @@ def draw(
         line = _label(span, parent, prefixes[i], folded[i], layout).append("  ")
         if layout.bars:
             line.append_text(_bar(span, layout))
-        line.append(human_duration(span.duration).rjust(_DURATION_WIDTH), "" if parent else "bold")
+        line.append(glyphs.time(span.duration).rjust(_DURATION_WIDTH), "" if parent else "bold")
         yield line
 
 
@@ -192,7 +203,7 @@ class _Layout(Struct, frozen=True):
 
 def _layout(trace: Mapping[str, Any], spans: Sequence[SpanRow], width: int, glyphs: Glyphs) -> _Layout:
     """The tree gets what its longest label wants, but at most half of the line; without bars, all of it."""
-    widest = max((2 * s.depth + len(s.service) + len(s.name) + (6 if s.parent >= 0 else 3) for s in spans), default=0)
+    widest = max((_wanted(span) for span in spans), default=0)
     if width < _NARROWEST_WITH_BARS:
         tree, bars = max(width - _DURATION_WIDTH - 2, 8), 0
     else:
@@ -200,6 +211,13 @@ def _layout(trace: Mapping[str, Any], spans: Sequence[SpanRow], width: int, glyp
         bars = width - tree - _DURATION_WIDTH - 2
     total = max(int(trace["durationNs"]), max((s.start + s.duration for s in spans), default=0), 1)
     return _Layout(tree, bars, total, widest > tree, glyphs)
+
+
+def _wanted(span: SpanRow) -> int:
+    """Cells of a label that leaves nothing out: guides, mark, service, name, hint."""
+    guides = 2 * span.depth + 1 if span.parent >= 0 else 0
+    mark = 2 if span.status == STATUS_CODES[_ERROR] else 0
+    return guides + mark + len(span.service) + 1 + len(span.name) + (len(_ORPHAN) if span.orphan else 0)
 
 
 def _prefixes(spans: Sequence[SpanRow], glyphs: Glyphs, tree: int) -> list[str]:
@@ -241,7 +259,7 @@ def _label(span: SpanRow, parent: SpanRow | None, prefix: str, folded: int, layo
     if failed:
         text.append(f"{glyphs.error} ", "bold red")
     hint = f" (+{folded})" if folded else ""
-    hint += " (parent missing)" if span.orphan else ""
+    hint += _ORPHAN if span.orphan else ""
     if not layout.compact or parent is None or parent.service != span.service:
         text.append(_one_line(span.service), f"bold {colour(span.service)}").append(" ")
     text.append(_crop(_one_line(span.name), width - text.cell_len - len(hint), glyphs), "red" if failed else "")
@@ -281,10 +299,11 @@ def _bar(span: SpanRow, layout: _Layout) -> Text:
 def _axis(layout: _Layout) -> Text:
     """Times above the bars, as many as fit, and the whole above the durations."""
     width, total = layout.bars, layout.total
+    time = layout.glyphs.time
     ticks = 4 if width >= 48 else 2 if width >= 24 else 1
     line = [" "] * (width + _DURATION_WIDTH)
     for tick in range(ticks):
         place = width * tick // ticks
-        label = f"{layout.glyphs.axis}{human_duration(total * tick // ticks) if tick else '0'}"
+        label = f"{layout.glyphs.axis}{time(total * tick // ticks) if tick else '0'}"
         line[place : place + len(label)] = label
-    return Text(" " * (layout.tree + 2) + "".join(line[:width]) + human_duration(total).rjust(_DURATION_WIDTH), "dim")
+    return Text(" " * (layout.tree + 2) + "".join(line[:width]) + time(total).rjust(_DURATION_WIDTH), "dim")
