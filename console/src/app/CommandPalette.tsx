@@ -1,8 +1,8 @@
-import { Modal } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { servicesQuery, statusQuery } from "../api/queries";
+import { Dialog } from "../ui/Dialog";
 import { Icon, type IconName } from "../ui/Icon";
 import css from "./CommandPalette.module.css";
 import { railOf } from "./planes";
@@ -41,15 +41,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
     event.preventDefault();
   };
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      withCloseButton={false}
-      padding={0}
-      size={560}
-      yOffset="12vh"
-      aria-label="Command palette"
-    >
+    <Dialog title="Go to a page, service or trace" onClose={onClose} size={560} yOffset="12vh" bare>
       <div className={css.field}>
         <Icon name="search" />
         <input
@@ -89,7 +81,7 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
         ))}
       </div>
       {commands.length === 0 && <p className={css.none}>Nothing by that name. A trace id has 32 hexadecimal digits.</p>}
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -41,6 +41,7 @@ export function Shell() {
         size={260}
         padding={0}
         title="Pilothouse"
+        closeButtonProps={{ "aria-label": "Close the menu" }}
         classNames={{ header: css.sheetHeader }}
       >
         <Rail collapsed={false} onNavigate={sheetControl.close} />

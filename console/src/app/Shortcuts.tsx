@@ -1,4 +1,5 @@
-import { Kbd, Modal } from "@mantine/core";
+import { Kbd } from "@mantine/core";
+import { Dialog } from "../ui/Dialog";
 import css from "./Shortcuts.module.css";
 
 const GROUPS: { title: string; keys: [string, string][] }[] = [
@@ -38,7 +39,7 @@ const GROUPS: { title: string; keys: [string, string][] }[] = [
 /** Every single-key shortcut of the console. */
 export default function Shortcuts({ onClose }: { onClose: () => void }) {
   return (
-    <Modal opened onClose={onClose} title="Keyboard" size="lg">
+    <Dialog title="Keyboard" onClose={onClose}>
       <div className={css.groups}>
         {GROUPS.map((group) => (
           <section key={group.title}>
@@ -60,6 +61,6 @@ export default function Shortcuts({ onClose }: { onClose: () => void }) {
           </section>
         ))}
       </div>
-    </Modal>
+    </Dialog>
   );
 }

@@ -8,6 +8,8 @@ import { TimeRange } from "../ui/TimeRange";
 import { StatusDot } from "./StatusDot";
 import css from "./TopBar.module.css";
 
+const PALETTE_KEYS = navigator.platform.startsWith("Mac") ? "⌘K" : "Ctrl K";
+
 interface TopBarProps {
   onMenu: () => void;
   onPalette: () => void;
@@ -22,10 +24,14 @@ export function TopBar({ onMenu, onPalette, onHelp }: TopBarProps) {
         <Icon name="menu" />
       </ActionIcon>
       <Breadcrumb title={page?.title} capability={page?.capability} />
-      <UnstyledButton className={css.palette} onClick={onPalette} aria-label="Open the command palette">
+      <UnstyledButton
+        className={css.palette}
+        onClick={onPalette}
+        aria-label={`Go to… ${PALETTE_KEYS}: the command palette`}
+      >
         <Icon name="search" size={14} />
         <span>Go to…</span>
-        <kbd>{navigator.platform.startsWith("Mac") ? "⌘K" : "Ctrl K"}</kbd>
+        <kbd>{PALETTE_KEYS}</kbd>
       </UnstyledButton>
       {page?.usesRange && <TimeRange />}
       <Tooltip label="Keyboard shortcuts (?)">

@@ -14,10 +14,24 @@ const accent: MantineColorsTuple = [
   "#063f70",
 ];
 
+/** The neutral scale of the dark design, from text to the deepest surface. */
+const dark: MantineColorsTuple = [
+  "#e4eaf0",
+  "#a5b4c3",
+  "#8a9bac",
+  "#5b6c7e",
+  "#3d4d5f",
+  "#243040",
+  "#131a22",
+  "#131a22",
+  "#0f151c",
+  "#0a0e13",
+];
+
 export const theme = createTheme({
   primaryColor: "accent",
   primaryShade: { light: 7, dark: 4 },
-  colors: { accent },
+  colors: { accent, dark },
   autoContrast: true,
   fontFamily: "var(--ph-font)",
   fontFamilyMonospace: "var(--ph-mono)",
@@ -31,7 +45,8 @@ export const theme = createTheme({
   components: {
     TextInput: { defaultProps: { size: "xs" } },
     Select: { defaultProps: { size: "xs" } },
-    Button: { defaultProps: { size: "xs" } },
+    Button: { defaultProps: { size: "xs" }, styles: { root: { fontWeight: 500 } } },
+    SegmentedControl: { defaultProps: { size: "xs" }, styles: { label: { fontWeight: 500 } } },
     ActionIcon: { defaultProps: { variant: "subtle", color: "gray", size: 28 } },
     Tooltip: { defaultProps: { openDelay: 300, withArrow: false, fz: "xs", transitionProps: { duration: 80 } } },
     Popover: { defaultProps: { transitionProps: { duration: 80 }, shadow: "md" } },

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { addCondition, applyCompletion, checkFilter, completionAt, lexFilter, quoteWord, unquote } from "./filter";
+import {
+  addCondition,
+  applyCompletion,
+  checkFilter,
+  completionAt,
+  lexFilter,
+  quoteKey,
+  quoteWord,
+  unquote,
+} from "./filter";
 
 describe("lexFilter", () => {
   it("colours each part by its role", () => {
@@ -25,6 +34,8 @@ describe("checkFilter", () => {
     "db.system exists",
     "not (a = 1 or b ~ 'x y')",
     "code in (1, 2, 3) and b = c",
+    'code not in (1) or resource."k8s.pod" = x',
+    "url = http://x/?a=b&c>d and \"name\" != 'it\\'s'",
   ])("accepts %j", (text) => {
     expect(checkFilter(text)).toBeNull();
   });
@@ -39,6 +50,8 @@ describe("checkFilter", () => {
     ["a = 1)", 5, 6],
     ["a = 'open", 4, 9],
     ["a ! b", 2, 3],
+    ['a = "x\\"', 4, 8],
+    ["in = 3", 0, 2],
   ])("points into %j", (text, from, to) => {
     expect(checkFilter(text)).toMatchObject({ from, to });
   });
@@ -70,6 +83,15 @@ describe("words", () => {
   it.each(["GET", "a b", 'say "hi"', "back\\slash", "and", "", "🦊", "<b>"])("%j survives quoting", (word) => {
     expect(unquote(quoteWord(word))).toBe(word);
     expect(checkFilter(`k = ${quoteWord(word)}`)).toBeNull();
+  });
+  it("keeps attributes apart from built-in names", () => {
+    expect(["http.route", "status", "event.name", "a b", "in"].map(quoteKey)).toEqual([
+      "http.route",
+      '"status"',
+      '"event.name"',
+      '"a b"',
+      '"in"',
+    ]);
   });
   it("are added without changing what was asked", () => {
     expect(addCondition("", "a = 1")).toBe("a = 1");

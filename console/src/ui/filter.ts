@@ -36,14 +36,22 @@ export interface Completion {
 
 export const OPERATORS = ["=", "!=", ">", ">=", "<", "<=", "~", "!~"] as const;
 
-const LEXEME = /\s+|"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|!=|>=|<=|!~|[=<>~]|[(),]|[^\s"'()=<>~!,]+|./gsu;
+/** Names that stand for a built-in field; an attribute of the same name is quoted. */
+export const WELL_KNOWN = ["service", "operation", "duration", "status", "kind"] as const;
+
+const QUOTED = `"(?:[^"\\\\]|\\\\.)*"?|'(?:[^'\\\\]|\\\\.)*'?`;
+/** A key may be a level and quoted text (`span."event.name"`); a bare value may hold what operators are made of. */
+const ELSEWHERE = new RegExp(
+  `\\s+|(?:span|resource|scope|event|link)\\.(?:${QUOTED})|${QUOTED}|!=|>=|<=|!~|[=<>~]|[(),]|[^\\s"'()=<>~!,]+|.`,
+  "suy",
+);
+const AT_VALUE = new RegExp(`\\s+|${QUOTED}|[(),]|[^\\s"'(),]+|.`, "suy");
 
 interface State {
   expects: Expectation;
   key: string;
   /** Open parentheses: a group of conditions, or the list of `in`. */
   open: ("group" | "list")[];
-  negated: boolean;
 }
 
 interface Lexed {
@@ -56,28 +64,48 @@ interface Lexed {
 export function unquote(word: string): string {
   if (!/^["']/.test(word)) return word;
   const body = word.length > 1 && word.endsWith(word[0] ?? "") ? word.slice(1, -1) : word.slice(1);
-  return body.replace(/\\(.)/gs, "$1");
+  return body.replace(/\\(["'\\])/g, "$1");
 }
 
-/** Writes a word so that it reads back as itself: quoted only when it must be. */
+const PLAIN = /^[\w.:@/$%*+-]+$/;
+
+function quoted(word: string): string {
+  return `"${word.replace(/["\\]/g, "\\$&")}"`;
+}
+
+/** Writes a value so that it reads back as itself: quoted only when it must be. */
 export function quoteWord(word: string): string {
-  const plain = /^[\w.:@/$%*+-]+$/u.test(word) && !/^(and|or|not|exists|in)$/i.test(word);
-  return plain ? word : `"${word.replace(/["\\]/g, "\\$&")}"`;
+  return PLAIN.test(word) && !isKeyword(word) ? word : quoted(word);
 }
 
-/** Tokens, the first fault (a half-typed end is none until `complete`), and the state after the last token. */
+/** Writes an attribute's key, keeping it apart from built-in names and levels. */
+export function quoteKey(key: string): string {
+  const builtIn = (WELL_KNOWN as readonly string[]).includes(key) || key === "name";
+  return PLAIN.test(key) && !isKeyword(key) && !builtIn && !/^(span|resource|scope|event|link)\./.test(key)
+    ? key
+    : quoted(key);
+}
+
+function isKeyword(word: string): boolean {
+  return /^(and|or|not|exists|in)$/i.test(word);
+}
+
+/** Tokens, the first fault (a half-typed end is none until checked as finished), and the state after the last token. */
 export function lexFilter(text: string): Lexed {
   const tokens: Token[] = [];
-  const state: State = { expects: "key", key: "", open: [], negated: false };
+  const state: State = { expects: "key", key: "", open: [] };
   let fault: Fault | null = null;
-  for (const match of text.matchAll(LEXEME)) {
-    const lexeme = match[0];
-    if (/^\s/.test(lexeme)) continue;
-    const from = match.index;
+  for (let from = 0; from < text.length; ) {
+    const pattern = state.expects === "value" ? AT_VALUE : ELSEWHERE;
+    pattern.lastIndex = from;
+    const lexeme = pattern.exec(text)?.[0] ?? text.slice(from, from + 1);
     const to = from + lexeme.length;
-    const { type, message } = step(state, lexeme);
-    if (message && !fault) fault = { from, to, message };
-    tokens.push({ type, from, to, text: lexeme });
+    if (!/^\s/.test(lexeme)) {
+      const { type, message } = step(state, lexeme);
+      if (message && !fault) fault = { from, to, message };
+      tokens.push({ type, from, to, text: lexeme });
+    }
+    from = to;
   }
   return { tokens, fault, state };
 }
@@ -86,10 +114,11 @@ type Step = { type: TokenType; message?: string };
 
 function step(state: State, lexeme: string): Step {
   if (lexeme === "(" || lexeme === ")" || lexeme === ",") return punctuation(state, lexeme);
-  if (/^["']/.test(lexeme) && (lexeme.length < 2 || !lexeme.endsWith(lexeme[0] ?? ""))) {
+  const quote = /^[a-z]*\.?(["'])/.exec(lexeme);
+  if (quote && !new RegExp(`^[^"']*${quote[1]}(?:[^\\\\]|\\\\.)*${quote[1]}$`, "s").test(lexeme)) {
     return word(state, lexeme, "the quote is not closed");
   }
-  if (/^[=<>~!]/.test(lexeme)) return operator(state, lexeme);
+  if (state.expects !== "value" && /^[=<>~!]/.test(lexeme)) return operator(state, lexeme);
   return word(state, lexeme);
 }
 
@@ -123,7 +152,7 @@ function word(state: State, lexeme: string, problem?: string): Step {
   switch (state.expects) {
     case "key":
       if (lower === "not" || lower === "exists") return { type: "keyword" };
-      if (lower === "and" || lower === "or") return { type: "bad", message: "a condition is missing before this" };
+      if (isKeyword(lexeme)) return { type: "bad", message: "a condition is missing before this" };
       state.key = unquote(lexeme);
       state.expects = "operator";
       return { type: "key", message: problem };

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import type { Attribute, TypedValue } from "../../api/schema";
 import { CopyIcon } from "../../ui/Copy";
-import { quoteWord } from "../../ui/filter";
+import { quoteKey, quoteWord } from "../../ui/filter";
 import { exactCount } from "../../ui/format";
 import { Icon } from "../../ui/Icon";
 import css from "./Attributes.module.css";
@@ -86,7 +86,7 @@ export function searchFor(attribute: Attribute): SearchState | null {
   const text = valueText(attribute);
   if (text.length > 1000) return null;
   if (attribute.key === "service.name") return { service: text };
-  return { filter: `${quoteWord(attribute.key)} = ${quoteWord(text)}` };
+  return { filter: `${quoteKey(attribute.key)} = ${quoteWord(text)}` };
 }
 
 function SearchFor({ attribute }: { attribute: Attribute }) {

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type RefObject, useEffect, useState } from "react";
 import { keysQuery, operationsQuery, servicesQuery, valuesQuery } from "../../api/queries";
 import { FilterInput, type Suggestion } from "../../ui/FilterInput";
-import { type Completion, type Fault, OPERATORS, quoteWord } from "../../ui/filter";
+import { type Completion, type Fault, OPERATORS, quoteKey, quoteWord, WELL_KNOWN } from "../../ui/filter";
 import { formatCount, parseDuration } from "../../ui/format";
 import css from "./SearchPage.module.css";
 import type { SearchState } from "./searchState";
@@ -46,8 +46,8 @@ export function SearchFilters({ state, onChange, fault, filterField }: SearchFil
           { value: "ok", label: "OK" },
         ]}
       />
-      <DurationField label="Min" value={state.min} onChange={(min) => onChange({ min })} />
-      <DurationField label="Max" value={state.max} onChange={(max) => onChange({ max })} />
+      <DurationField label="Min" placeholder="≥ 100ms" value={state.min} onChange={(min) => onChange({ min })} />
+      <DurationField label="Max" placeholder="≤ 10s" value={state.max} onChange={(max) => onChange({ max })} />
       <div className={css.filter}>
         <FilterInput
           value={state.filter ?? ""}
@@ -92,11 +92,12 @@ function Choice({ label, value, options, onChange }: ChoiceProps) {
 
 interface DurationFieldProps {
   label: string;
+  placeholder: string;
   value: string | undefined;
   onChange: (value: string | undefined) => void;
 }
 
-function DurationField({ label, value, onChange }: DurationFieldProps) {
+function DurationField({ label, placeholder, value, onChange }: DurationFieldProps) {
   const [text, setText] = useState(value ?? "");
   useEffect(() => setText(value ?? ""), [value]);
   const wrong = text.trim() !== "" && parseDuration(text) === null;
@@ -107,7 +108,7 @@ function DurationField({ label, value, onChange }: DurationFieldProps) {
     <TextInput
       className={css.duration}
       aria-label={`${label} duration`}
-      placeholder={`${label} 100ms`}
+      placeholder={placeholder}
       title="A duration: 250us, 100ms, 1.5s, 2m"
       error={wrong}
       value={text}
@@ -127,11 +128,18 @@ function useFilterSuggestions(at: Completion, open: boolean, service: string): S
   const values = useQuery(valuesQuery(at.key, at.prefix, service, open && at.expects === "value"));
   switch (at.expects) {
     case "key":
-      return (keys.data ?? []).slice(0, 50).map(({ key, level, types, count }) => ({
-        insert: quoteWord(key),
-        label: key,
-        hint: [level, types.join(" "), count > 0 ? formatCount(count) : ""].filter(Boolean).join(" · "),
-      }));
+      return [
+        ...WELL_KNOWN.filter((name) => name.startsWith(at.prefix)).map((name) => ({
+          insert: name,
+          label: name,
+          hint: "built in",
+        })),
+        ...(keys.data ?? []).slice(0, 50).map(({ key, level, types, count }) => ({
+          insert: quoteKey(key),
+          label: key,
+          hint: [level, types.join(" "), count > 0 ? formatCount(count) : ""].filter(Boolean).join(" · "),
+        })),
+      ];
     case "value":
       return (values.data ?? []).slice(0, 50).map(({ value, type, count }) => ({
         insert: quoteWord(value),

@@ -50,7 +50,9 @@ export function SearchPage() {
       <h1 className="ph-hidden">Search traces</h1>
       <SearchFilters state={question} onChange={set} fault={fault} filterField={filterField} />
       <div className={css.tools}>
-        <span role="status">{countWords(traces.length, answer.hasNextPage, answer.isPending)}</span>
+        <span role="status">
+          {answer.isLoadingError ? "" : countWords(traces.length, answer.hasNextPage, answer.isPending)}
+        </span>
         <PartialBadge warnings={warnings} />
         {answer.isRefetchError && <StaleBadge since={answer.dataUpdatedAt} />}
         <SearchTools state={question} range={range} traces={traces} updatedAt={answer.dataUpdatedAt} />
@@ -96,7 +98,7 @@ function Results({ traces, answer }: ResultsProps) {
   const navigate = route.useNavigate();
   const narrow = useMediaQuery("(max-width: 900px)", false, { getInitialValueInEffect: false });
   const restored = useElementScrollRestoration({ id: SCROLL_ID });
-  const longest = useMemo(() => traces.reduce((most, trace) => Math.max(most, trace.durationNs), 1), [traces]);
+  const longest = useMemo(() => typicalMaximum(traces), [traces]);
   const { hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage } = answer;
   const more = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage && !isFetchNextPageError) fetchNextPage();
@@ -131,6 +133,12 @@ function Results({ traces, answer }: ResultsProps) {
       initialOffset={restored?.scrollY}
     />
   );
+}
+
+/** The 95th percentile of the durations: one outlier must not flatten every other bar. */
+function typicalMaximum(traces: TraceSummary[]): number {
+  const durations = traces.map((trace) => trace.durationNs).sort((a, b) => a - b);
+  return Math.max(1, durations[Math.floor((durations.length - 1) * 0.95)] ?? 1);
 }
 
 function Loading() {

@@ -66,12 +66,13 @@ function Services({ tree, onService }: { tree: SpanTree; onService: (name: strin
     }
     return tree.services
       .map((name, index) => ({ name, spans: spans[index] ?? 0, errors: errors[index] ?? 0 }))
+      .filter(({ spans }) => spans > 0)
       .sort((a, b) => b.spans - a.spans);
   }, [tree]);
   return (
     <span className={css.services}>
       {counts.slice(0, 12).map(({ name, spans, errors }) => (
-        <button key={name} type="button" onClick={() => onService(name)} aria-label={`Find ${name.slice(0, 100)}`}>
+        <button key={name} type="button" onClick={() => onService(name)}>
           <ServiceTag name={name} count={spans} errors={errors} />
         </button>
       ))}

@@ -24,6 +24,7 @@ export function TracePage() {
   if (answer.isPending) return <Loading />;
   return (
     <>
+      <h1 className="ph-hidden">Trace</h1>
       <ProblemState error={answer.error} onRetry={() => void answer.refetch()} />
       <div className={css.back}>
         <Button component={Link} to="/traces/search" variant="subtle" leftSection={<Icon name="search" size={14} />}>

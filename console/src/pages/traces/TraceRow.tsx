@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { TraceSummary } from "../../api/schema";
-import { exactDuration, formatDuration, plural } from "../../ui/format";
+import { exactCount, exactDuration, formatDuration, plural } from "../../ui/format";
 import { Icon } from "../../ui/Icon";
 import { ServiceTag } from "../../ui/Service";
 import { formatDateTime } from "../../ui/time";
@@ -8,7 +8,7 @@ import css from "./TraceRow.module.css";
 
 interface TraceRowProps {
   trace: TraceSummary;
-  /** The longest duration in the list: the full width of a bar, in ns. */
+  /** The duration at the full width of a bar, in ns; longer ones are marked as such. */
   longest: number;
   narrow: boolean;
 }
@@ -35,7 +35,6 @@ export function TraceRow({ trace, longest, narrow }: TraceRowProps) {
       params={{ traceId: trace.traceId }}
       className={`${css.row} ${narrow ? css.narrow : ""}`}
       data-errors={trace.errorCount > 0}
-      aria-label={describe(trace, started)}
       preload={false}
     >
       <span className={css.start} title={started}>
@@ -43,22 +42,27 @@ export function TraceRow({ trace, longest, narrow }: TraceRowProps) {
         {!narrow && <span className={css.millis}>{started.slice(19)}</span>}
       </span>
       <Root trace={trace} />
-      <Services trace={trace} shown={narrow ? 2 : 4} />
+      <Services trace={trace} />
       <span className={css.number}>
-        {trace.spanCount.toLocaleString("en-US")}
-        {narrow && <span className={css.unit}> spans</span>}
+        {exactCount(trace.spanCount)}
+        <span className={narrow ? undefined : "ph-hidden"}> {trace.spanCount === 1 ? "span" : "spans"}</span>
       </span>
       <span className={`${css.number} ${css.errors}`}>
         {trace.errorCount > 0 && (
           <>
             <Icon name="error" size={13} />
-            {trace.errorCount.toLocaleString("en-US")}
+            {exactCount(trace.errorCount)}
+            <span className="ph-hidden"> errors</span>
           </>
         )}
       </span>
       <span className={css.duration} title={exactDuration(trace.durationNs)}>
         <span className={css.track}>
-          <span className={css.bar} style={{ width: `${Math.max(0.6, (trace.durationNs / longest) * 100)}%` }} />
+          <span
+            className={css.bar}
+            data-over={trace.durationNs > longest}
+            style={{ width: `${Math.max(0.6, Math.min(1, trace.durationNs / longest) * 100)}%` }}
+          />
         </span>
         <span className={css.value}>{formatDuration(trace.durationNs)}</span>
       </span>
@@ -83,38 +87,20 @@ function Root({ trace }: { trace: TraceSummary }) {
   );
 }
 
-function Services({ trace, shown }: { trace: TraceSummary; shown: number }) {
+/** How many took part, then as many names as fit, the troubled ones first. */
+function Services({ trace }: { trace: TraceSummary }) {
   const services = [...trace.services].sort((a, b) => b.errorCount - a.errorCount || b.spanCount - a.spanCount);
-  const rest = services.length - shown;
+  const all = services.map(({ name, spanCount }) => `${name.slice(0, 80)} ${spanCount}`).join("\n");
   return (
-    <span className={css.services}>
-      {services.slice(0, shown).map((service) => (
-        <span key={service.name} className={css.chip} data-errors={service.errorCount > 0}>
-          <ServiceTag name={service.name} count={service.spanCount} errors={service.errorCount} />
-        </span>
-      ))}
-      {rest > 0 && (
-        <span
-          className={css.rest}
-          title={services
-            .slice(shown)
-            .map(({ name }) => name)
-            .join(", ")}
-        >
-          +{rest}
-        </span>
-      )}
+    <span className={css.services} title={all.slice(0, 2000)}>
+      <span className={css.several}>{services.length}</span>
+      <span className={css.chips}>
+        {services.slice(0, 8).map((service) => (
+          <span key={service.name} className={css.chip} data-errors={service.errorCount > 0}>
+            <ServiceTag name={service.name} />
+          </span>
+        ))}
+      </span>
     </span>
   );
-}
-
-function describe(trace: TraceSummary, started: string): string {
-  const root = trace.rootOperation ? `${trace.rootService}: ${trace.rootOperation}` : "root span not received";
-  const facts = [
-    plural(trace.spanCount, "span"),
-    plural(trace.errorCount, "error"),
-    formatDuration(trace.durationNs),
-    started,
-  ];
-  return `${root.slice(0, 200)}, ${facts.join(", ")}`;
 }

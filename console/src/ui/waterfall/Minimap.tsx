@@ -81,6 +81,7 @@ export function Minimap({ tree, rows, view, first, last, onView, onRow }: Minima
           </>
         )}
         <i
+          hidden={last - first + 1 >= rows.length}
           className={css.sight}
           style={{ top: `${(first / total) * 100}%`, height: `${((last - first + 1) / total) * 100}%` }}
         />
