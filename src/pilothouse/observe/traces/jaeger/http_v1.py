@@ -246,10 +246,10 @@ async def _each(traces: list[Trace]) -> AsyncGenerator[_Item, None]:
 
 async def _traces(items: AsyncGenerator[_Item, None] | None, *, indent: int) -> AsyncGenerator[bytes, None]:
     """The envelope around traces; ids without a trace, and what went wrong on the way, are listed in ``errors``."""
-    line = b"\n" + b" " * indent if indent else b""
+    margin = b"\n" + b" " * indent if indent else b""
     errors: list[dict[str, object]] = []
     separator = b""
-    yield b"{" + line + b'"data":['
+    yield b"{" + margin + (b'"data": [' if indent else b'"data":[')
     try:
         async with aclosing(items or _each([])) as traces:
             async for item in traces:
@@ -264,7 +264,7 @@ async def _traces(items: AsyncGenerator[_Item, None] | None, *, indent: int) -> 
     except PilothouseError as error:
         errors.append(_error(error))
     rest = msgspec.json.encode({"total": 0, "limit": 0, "offset": 0, "errors": errors or None})
-    yield b"]," + (msgspec.json.format(rest, indent=indent)[1:] if indent else rest[1:])
+    yield (margin if separator else b"") + b"]," + (msgspec.json.format(rest, indent=indent) if indent else rest)[1:]
 
 
 def _pieces(trace: Trace, indent: int) -> Iterator[bytes]:
