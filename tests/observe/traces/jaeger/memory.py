@@ -99,7 +99,9 @@ class MemoryStore:
 
     def trace(self, trace_id: bytes, start: int | None = None, end: int | None = None) -> Trace | None:
         self.lookups.append((trace_id, start, end))
-        found = sorted((s for s in self.spans if s.trace_id == trace_id), key=lambda s: s.start)
+        first, last = start or 0, 2**63 if end is None else end
+        inside = (s for s in self.spans if s.trace_id == trace_id and first <= s.start < last)
+        found = sorted(inside, key=lambda s: s.start)
         return Trace(trace_id, tuple(found[: self.max_spans]), len(found) > self.max_spans) if found else None
 
     def find(self, query: TraceQuery) -> Iterator[Trace]:

@@ -138,3 +138,13 @@ def test_one_trace_is_in_memory_at_a_time() -> None:
             assert made == [1, 2]
 
     asyncio.run(ask())
+
+
+def test_a_window_says_where_to_look_and_cuts_nothing() -> None:
+    async def ask() -> list[int]:
+        reader, _ = reader_of(shop())
+        windows = [(T0, T0 + 1), (T0 + S, T0 + 2 * S), (None, T0 + 1), (T0 + 1, None)]
+        found = [await reader.trace(trace_id(1), start, end) for start, end in windows]
+        return [len(trace.spans) if trace else 0 for trace in found]
+
+    assert asyncio.run(ask()) == [4, 0, 4, 4]

@@ -6,7 +6,7 @@ Jaeger UI draws this graph ("System Architecture", "Trace Graph") from ``/analyt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -18,6 +18,8 @@ from pilothouse.observe.traces.model import Trace
 EXAMPLES: Final = 3
 #: Paths in one answer; a graph of more is unreadable.
 MAX_PATHS: Final = 1000
+#: Steps in one path; what comes after them is left out.
+MAX_STEPS: Final = 64
 
 _ENTRY_KINDS: Final = (2, 5)  # server, consumer
 
@@ -62,28 +64,24 @@ def _chains(trace: Trace) -> Iterator[tuple[Step, ...]]:
     """Root-to-leaf chains of entries into services. Not recursive: a trace may be deeper than the stack."""
     by_id = {span.span_id: span for span in trace.spans}
     children: dict[bytes, list[Span]] = {}
-    roots: list[Span] = []
+    pending: list[tuple[Span, tuple[Step, ...]]] = []
     for span in by_id.values():
-        known = span.parent_span_id in by_id and span.parent_span_id != span.span_id
-        (children.setdefault(span.parent_span_id, []) if known else roots).append(span)
-    stack: list[tuple[Span, tuple[Step, ...]]] = [(root, ()) for root in reversed(roots)]
-    while stack:
-        span, above = stack.pop()
-        steps = above
-        if not above or above[-1].service != span.service or span.kind in _ENTRY_KINDS:
-            steps = (*above, Step(span.service, span.name))
-        below = children.get(span.span_id, ())
-        if not _enters(below, children, span.service):
-            yield steps
-        stack.extend((child, steps) for child in reversed(below))
-
-
-def _enters(spans: Iterable[Span], children: dict[bytes, list[Span]], service: str) -> bool:
-    """Whether anything below enters a service, so that the chain goes on."""
-    pending = list(spans)
+        if span.parent_span_id in by_id and span.parent_span_id != span.span_id:
+            children.setdefault(span.parent_span_id, []).append(span)
+        else:
+            pending.append((span, ()))
+    pending.reverse()
+    walked: list[tuple[Span, tuple[Step, ...], bool]] = []
     while pending:
-        span = pending.pop()
-        if span.service != service or span.kind in _ENTRY_KINDS:
-            return True
-        pending.extend(children.get(span.span_id, ()))
-    return False
+        span, steps = pending.pop()
+        enters = not steps or steps[-1].service != span.service or span.kind in _ENTRY_KINDS
+        if enters and len(steps) < MAX_STEPS:
+            steps = (*steps, Step(span.service, span.name))
+        walked.append((span, steps, enters))
+        pending.extend((child, steps) for child in reversed(children.get(span.span_id, ())))
+    # A chain ends where nothing below enters a service; parents come before their children, so look from behind.
+    goes_on: set[bytes] = set()
+    for span, _, enters in reversed(walked):
+        if (enters or span.span_id in goes_on) and span.parent_span_id != span.span_id:
+            goes_on.add(span.parent_span_id)
+    return (steps for span, steps, _ in walked if span.span_id not in goes_on)

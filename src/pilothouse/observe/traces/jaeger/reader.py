@@ -60,8 +60,13 @@ class Reader:
     async def trace(
         self, trace_id: bytes, start: int | None = None, end: int | None = None, *, raw: bool = False
     ) -> Trace | None:
-        """One trace, adjusted unless ``raw``; ``None`` when there is none."""
+        """One trace, adjusted unless ``raw``; ``None`` when none of its spans starts in the window.
+
+        The window only says where to look: a trace that begins in it and ends after it is shown whole.
+        """
         found = await self._ask("get_trace", self._source.trace, trace_id, start, end)
+        if found is not None and (start, end) != (None, None):
+            found = await self._ask("get_trace", self._source.trace, trace_id)
         return await asyncio.to_thread(self._prepare, found, raw) if found is not None and found.spans else None
 
     async def traces(

@@ -20,7 +20,7 @@ class TraceSource(Protocol):
         ...
 
     def trace(self, trace_id: bytes, start: int | None = None, end: int | None = None) -> Trace | None:
-        """The trace, ``None`` when there is none; the times say where to look."""
+        """The trace's spans that start in ``[start, end)``; ``None`` when there are none."""
         ...
 
     def find(self, query: TraceQuery) -> Iterator[Trace]:
