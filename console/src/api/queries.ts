@@ -4,16 +4,7 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/
 import { parseMoment, type Range } from "../ui/time";
 import { apiPath, getJson, serverNow } from "./client";
 import { ApiProblem } from "./problem";
-import type {
-  AttributeKey,
-  AttributeValue,
-  ColumnarTrace,
-  OperationSeen,
-  SearchPage,
-  ServerStatus,
-  ServiceSeen,
-  SpanDetail,
-} from "./schema";
+import type { ColumnarTrace, Keys, Operations, SearchPage, ServerStatus, Services, SpanDetail, Values } from "./schema";
 
 /** Retries what passes by itself; a refusal stays a refusal. */
 export function retry(failures: number, error: Error): boolean {
@@ -30,7 +21,7 @@ export const statusQuery = queryOptions({
 
 export const servicesQuery = queryOptions({
   queryKey: ["traces", "services"],
-  queryFn: async ({ signal }) => (await getJson<{ services: ServiceSeen[] }>("/api/traces/services", signal)).services,
+  queryFn: async ({ signal }) => (await getJson<Services>("/api/traces/services", signal)).services,
   staleTime: 10_000,
 });
 
@@ -39,7 +30,7 @@ export function operationsQuery(service: string) {
     queryKey: ["traces", "operations", service],
     queryFn: async ({ signal }) => {
       const path = apiPath("/api/traces/operations", { service });
-      return (await getJson<{ operations: OperationSeen[] }>(path, signal)).operations;
+      return (await getJson<Operations>(path, signal)).operations;
     },
     staleTime: 10_000,
   });
@@ -48,8 +39,7 @@ export function operationsQuery(service: string) {
 export function keysQuery(prefix: string, service: string, enabled: boolean) {
   return queryOptions({
     queryKey: ["traces", "keys", prefix, service],
-    queryFn: async ({ signal }) =>
-      (await getJson<{ keys: AttributeKey[] }>(apiPath("/api/traces/keys", { prefix, service }), signal)).keys,
+    queryFn: async ({ signal }) => (await getJson<Keys>(apiPath("/api/traces/keys", { prefix, service }), signal)).keys,
     staleTime: 30_000,
     placeholderData: keepPreviousData,
     retry: false,
@@ -62,7 +52,7 @@ export function valuesQuery(key: string, prefix: string, service: string, enable
     queryKey: ["traces", "values", key, prefix, service],
     queryFn: async ({ signal }) => {
       const path = apiPath("/api/traces/values", { key, prefix, service });
-      return (await getJson<{ values: AttributeValue[] }>(path, signal)).values;
+      return (await getJson<Values>(path, signal)).values;
     },
     staleTime: 30_000,
     retry: false,

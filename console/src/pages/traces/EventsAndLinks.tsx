@@ -21,8 +21,8 @@ export function EventList({ events, spanStart }: { events: SpanEvent[]; spanStar
               <span title={exactMoment(moment)}>at {formatDuration(Number(moment - spanStart))}</span>
             </div>
             {event.attributes.length > 0 && <Attributes attributes={event.attributes} level="none" />}
-            {event.droppedAttributesCount > 0 && (
-              <p className={css.none}>{event.droppedAttributesCount} attributes dropped by the sender</p>
+            {event.droppedAttributes > 0 && (
+              <p className={css.none}>{event.droppedAttributes} attributes dropped by the sender</p>
             )}
           </li>
         );

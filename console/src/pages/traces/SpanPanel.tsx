@@ -109,16 +109,16 @@ function Details({ span, trace, onSpan }: { span: SpanDetail; trace: string; onS
           {warning}
         </p>
       ))}
-      <Section title="Attributes" count={span.attributes.length} dropped={span.droppedAttributesCount}>
+      <Section title="Attributes" count={span.attributes.length} dropped={span.droppedAttributes}>
         <Attributes attributes={span.attributes} />
       </Section>
-      {span.events.length + span.droppedEventsCount > 0 && (
-        <Section title="Events" count={span.events.length} dropped={span.droppedEventsCount}>
+      {span.events.length + span.droppedEvents > 0 && (
+        <Section title="Events" count={span.events.length} dropped={span.droppedEvents}>
           <EventList events={span.events} spanStart={BigInt(span.startTimeUnixNano)} />
         </Section>
       )}
-      {span.links.length + span.droppedLinksCount > 0 && (
-        <Section title="Links" count={span.links.length} dropped={span.droppedLinksCount}>
+      {span.links.length + span.droppedLinks > 0 && (
+        <Section title="Links" count={span.links.length} dropped={span.droppedLinks}>
           <LinkList links={span.links} traceId={trace} onSpan={onSpan} />
         </Section>
       )}
