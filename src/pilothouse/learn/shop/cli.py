@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from pilothouse.kit.clock import SystemClock
-from pilothouse.kit.config import load, split_address
+from pilothouse.kit.config import Server, load, split_address
 from pilothouse.kit.errors import EXIT_INTERRUPTED, MissingExtra, UsageError
 from pilothouse.kit.units import SECOND, human_duration, parse_duration
 
@@ -54,6 +55,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option(
     "--at", type=click.IntRange(1), metavar="NS", help="With --count: pretend that now is NS since the epoch."
 )
+@click.option("--config", "config_file", type=click.Path(dir_okay=False), help="Configuration file.", metavar="FILE")
 def demo(
     endpoint: str | None,
     protocol: str,
@@ -64,6 +66,7 @@ def demo(
     once: bool,
     history: int | None,
     at: int | None,
+    config_file: str | None,
 ) -> None:
     """Send traces of a small shop to a running server.
 
@@ -78,6 +81,8 @@ def demo(
     try:
         from pilothouse.learn.shop.pacing import Plan
     except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
         raise MissingExtra("The demo shop", "demo") from error
     plan = Plan(
         rate=rate,
@@ -87,16 +92,18 @@ def demo(
         count=count,
         duration=duration,
     )
-    config = load().config
+    config = load(file=Path(config_file) if config_file else None).config
     configured = config.listen.otlp_http if protocol == "http" else config.listen.otlp_grpc
     url = _url(endpoint or configured, secure=bool(config.server.tls_cert) and endpoint is None)
-    _open_shop(plan, protocol, url, config.server.token)
+    _open_shop(plan, protocol, url, config.server)
 
 
 def _url(address: str, *, secure: bool) -> str:
     """``http://host:port`` from what the user wrote, or from the configuration."""
     if address.startswith(("http://", "https://")):
         return address.rstrip("/").removesuffix("/v1/traces")
+    if not address or address.endswith(":0"):
+        raise UsageError("the configuration does not say where the server listens", remedy="Use --endpoint ADDRESS.")
     try:
         host, port = split_address(address)
     except ValueError as error:
@@ -105,7 +112,7 @@ def _url(address: str, *, secure: bool) -> str:
     return f"{'https' if secure else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _open_shop(plan: Plan, protocol: str, url: str, token: str) -> None:
+def _open_shop(plan: Plan, protocol: str, url: str, server: Server) -> None:
     from pilothouse.learn.shop.cluster import Cluster
     from pilothouse.learn.shop.delivery import Delivery, Outbox, make_exporter
     from pilothouse.learn.shop.journeys import Shop
@@ -125,9 +132,8 @@ def _open_shop(plan: Plan, protocol: str, url: str, token: str) -> None:
     outbox, clock, stop = Outbox(), SystemClock(), threading.Event()
     shop = Shop(Cluster(plan.seed, plan.anchor, outbox))
     with _stopping(stop), _StatusLine() as line:
-        delivery = Delivery(
-            make_exporter(protocol, url, token), outbox, url, clock, stop, line.say, None if endless else _PATIENCE
-        )
+        exporter = make_exporter(protocol, url, server.token, server.tls_cert)
+        delivery = Delivery(exporter, outbox, url, clock, stop, line.say, None if endless else _PATIENCE)
         try:
             progress = run(plan, shop, outbox, delivery, clock, stop, lambda now: line.show(now, delivery))
         finally:

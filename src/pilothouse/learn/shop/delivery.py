@@ -11,13 +11,14 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from pilothouse.kit.clock import SECOND, Clock
-from pilothouse.kit.errors import InvalidInput, PilothouseError, ServerUnreachable, Unauthorized
+from pilothouse.kit.errors import ConfigError, InvalidInput, PilothouseError, ServerUnreachable, Unauthorized
 
 _BATCH: Final = 512
 _RETRY_SECONDS: Final = 2.0
@@ -170,13 +171,36 @@ def _short(args: tuple[object, ...]) -> str:
     return str(args[0]).strip()[:100] if args else "no answer"
 
 
-def make_exporter(protocol: str, url: str, token: str) -> SpanExporter:
-    """The official OTLP exporter for ``protocol`` (``grpc`` or ``http``) to ``url`` (``http://host:port``)."""
+def make_exporter(protocol: str, url: str, token: str, ca_file: str) -> SpanExporter:
+    """The official OTLP exporter.
+
+    Args:
+        protocol: ``grpc`` or ``http``.
+        url: ``http://host:port`` or ``https://host:port``.
+        token: Bearer token, or empty.
+        ca_file: Certificates to trust instead of the system's, for a server with its own; or empty.
+
+    Raises:
+        ConfigError: ``ca_file`` cannot be read.
+    """
     headers = {"authorization": f"Bearer {token}"} if token else None
+    if not url.startswith("https:"):
+        ca_file = ""
     if protocol == "http":
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 
-        return HttpExporter(endpoint=f"{url}/v1/traces", headers=headers, timeout=_EXPORT_SECONDS)
+        return HttpExporter(
+            endpoint=f"{url}/v1/traces", headers=headers, timeout=_EXPORT_SECONDS, certificate_file=ca_file or None
+        )
+    import grpc
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 
-    return GrpcExporter(endpoint=url, headers=headers, timeout=_EXPORT_SECONDS)
+    credentials = grpc.ssl_channel_credentials(_certificates(ca_file)) if ca_file else None
+    return GrpcExporter(endpoint=url, headers=headers, timeout=_EXPORT_SECONDS, credentials=credentials)
+
+
+def _certificates(ca_file: str) -> bytes:
+    try:
+        return Path(ca_file).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{ca_file} cannot be read: {error.strerror}", where="server.tls_cert") from error
