@@ -165,5 +165,7 @@ def variants(source: SpanSource, count: int) -> dict[str, list[Question]]:
         "  peer without links": [Question("dependencies", search, as_shipped=True) for search in hours],
         "whole traces of 20 newest": [Question("traces", search) for search in recent],
         "services": [Question("services")] * count,
-        "operations of a service": [Question("operations", Search(0, 0, service)) for service in services],
+        "operations of a service": [
+            Question("operations", Search(0, 0, service), as_shipped=True) for service in services
+        ],
     }
