@@ -21,6 +21,7 @@ from pilothouse.observe.traces.jaeger.params import (
     within_range,
 )
 
+#: The older predicates with their aliases; ``query.span_name`` is what some releases of Jaeger UI send.
 _LEGACY: Final = (
     ("query.serviceName", "query.service_name"),
     ("query.operationName", "query.operation_name", "query.span_name"),

@@ -23,9 +23,9 @@ from pilothouse.formats import ids
 from pilothouse.kit.errors import ConfigError, InvalidInput
 from pilothouse.kit.http.guard import SCOPE_ROUTE
 
-#: The page runs its own inline script and loads whatever its build holds; nothing of ours is on this origin but the API.
+#: The page runs its own inline script, lays graphs out in a worker that may be WebAssembly, and shows an operator's logo.
 CSP: Final = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob: https:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
