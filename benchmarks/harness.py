@@ -172,9 +172,9 @@ class Report:
         """Adds a claim and whether the measurement bears it out."""
         self.bars.append({"what": what, "wanted": wanted, "measured": measured, "unit": unit, "met": met})
 
-    def note(self, text: str) -> None:
+    def note(self, remark: str) -> None:
         """Adds a remark under the table: a caveat, what was used, what is not comparable."""
-        self.notes.append(text)
+        self.notes.append(remark)
 
     def finish(self) -> None:
         """Prints table, bars and JSON, keeps the JSON in ``results/``, and exits with 1 when a bar was missed."""
@@ -187,7 +187,7 @@ class Report:
             print(f"  * {note}")
         for bar in self.bars:
             mark = "pass" if bar["met"] else "FAIL"
-            print(f"  {mark}  {bar['what']}: {_text(bar['measured'])} {bar['unit']} (bar: {bar['wanted']})")
+            print(f"  {mark}  {bar['what']}: {text(bar['measured'])} {bar['unit']} (bar: {bar['wanted']})")
         result = {
             "name": self.name, "title": self.title, "setting": self.setting, "environment": facts, "rows": self.rows,
             "bars": self.bars, "notes": self.notes,
@@ -200,7 +200,8 @@ class Report:
             sys.exit(1)
 
 
-def _text(cell: Cell) -> str:
+def text(cell: Cell) -> str:
+    """A cell as people read it: whole numbers exactly, others to three digits."""
     match cell:
         case None:
             return ""
@@ -217,7 +218,7 @@ def _text(cell: Cell) -> str:
 def _table(rows: Sequence[dict[str, Cell]]) -> None:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [[column.replace("_", " ") if column != "what" else "" for column in columns]]
-    lines += [[_text(row.get(column)) for column in columns] for row in rows]
+    lines += [[text(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
     for first, *rest in lines:
         print(

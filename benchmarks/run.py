@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from harness import RESULTS, human
+from harness import RESULTS, text
 
 #: By benchmark: the options for (--quick, no option, --full).
 SIZES: Final[dict[str, tuple[str, str, str]]] = {
@@ -61,7 +61,7 @@ def main() -> None:
         for bar in json.loads(file.read_text())["bars"]:
             mark = "pass" if bar["met"] else "FAIL"
             lines.append(
-                f"  {mark}  {name}: {bar['what']} {human(bar['measured'])} {bar['unit']} (bar: {bar['wanted']})"
+                f"  {mark}  {name}: {bar['what']} {text(bar['measured'])} {bar['unit']} (bar: {bar['wanted']})"
             )
     print("\nAll bars" + (" (too small to prove anything)" if options.quick else ""))
     print("\n".join(lines))
