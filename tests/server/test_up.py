@@ -23,17 +23,18 @@ LISTENERS = ("console", "otlp-grpc", "otlp-http", "jaeger-http", "jaeger-grpc", 
 FREE = [part for name in LISTENERS for part in (f"--{name}", "127.0.0.1:0")]
 
 
-def read_until(process: subprocess.Popen[str], pattern: str, seconds: float = 30) -> str:
-    """Standard output up to a line that matches; fails with everything said when it ends or is silent for too long."""
+def read_until(process: subprocess.Popen[str], text: str, seconds: float = 30) -> str:
+    """Standard output until it has ``text``; fails with everything said when it ends or is silent for too long."""
     assert process.stdout is not None
     said = ""
-    while not re.search(pattern, said):
+    while text not in said:
+        # Past the file object's buffer, which select() cannot see.
         ready, _, _ = select.select([process.stdout], [], [], seconds)
-        line = process.stdout.readline() if ready else ""
-        if not line:
+        more = os.read(process.stdout.fileno(), 65536).decode() if ready else ""
+        if not more:
             process.kill()
-            raise AssertionError(f"no {pattern!r} in: {said}\n{process.stderr.read() if process.stderr else ''}")
-        said += line
+            raise AssertionError(f"no {text!r} in: {said}\n{process.stderr.read() if process.stderr else ''}")
+        said += more
     return said
 
 

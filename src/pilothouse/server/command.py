@@ -88,6 +88,8 @@ def up(demo: bool, config_file: str | None, **flags: object) -> int:
     level = effective.config.server.log_level.upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
+    # Starting the demo forks, and gRPC would log that it does not follow; nothing of gRPC is used in the child.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
