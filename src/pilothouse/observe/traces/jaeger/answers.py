@@ -27,7 +27,6 @@ JSON: Final = "application/json"
 
 def route(path: str, handler: Handler, refuse: Refuse, method: str = "GET") -> Route:
     """A route whose errors are answered by ``refuse``; its path is what the metrics call it."""
-
     name = path.replace(":path}", "}")
 
     async def endpoint(request: Request) -> Response:
