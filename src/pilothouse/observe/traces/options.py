@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from pilothouse.formats import rfc3339
+from pilothouse.formats.expression.errors import FilterError as FilterError  # so that the server's comes back as itself
 from pilothouse.kit.errors import InvalidInput, UsageError
 from pilothouse.kit.units import parse_duration
 
