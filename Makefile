@@ -24,7 +24,7 @@ help:
 
 # ARGS are passed on: make up ARGS="--console 127.0.0.1:9000"
 up: $(STAMPS)/project
-	@$(MAKE) --no-print-directory console || echo "The console could not be built: going on without it." >&2
+	@$(MAKE) -s --no-print-directory console || echo "The console could not be built: going on without it." >&2
 	@exec $(BIN)/pilothouse up --demo $(ARGS)
 
 # ARGS are passed on: make test ARGS="-k retention"
@@ -38,12 +38,14 @@ check: $(STAMPS)/project
 	$(BIN)/mypy src tests tools
 	$(BIN)/lint-imports
 	@tools/console.sh check
+	$(BIN)/python tools/docs_reference.py --check
 	$(BIN)/sphinx-build -q -W --keep-going -b dummy docs docs/_build/dummy
 
 bench: $(STAMPS)/project $(STAMPS)/bench
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 docs: $(STAMPS)/project
+	@$(BIN)/python tools/docs_reference.py
 	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
