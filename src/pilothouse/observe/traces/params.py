@@ -9,7 +9,7 @@ class Params:
     """Collects values and gives each its ``$n``; equal values of the same type share one."""
 
     def __init__(self) -> None:
-        self.values: list[object] = []
+        self.values: list[str | bytes | int | float] = []
         self._known: dict[tuple[type, object], str] = {}
 
     def one(self, value: str | bytes | int | float) -> str:
