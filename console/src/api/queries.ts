@@ -36,10 +36,12 @@ export function operationsQuery(service: string) {
   });
 }
 
-export function keysQuery(prefix: string, service: string, enabled: boolean) {
+export function keysQuery(prefix: string, service: string, range: Range, enabled: boolean) {
   return queryOptions({
-    queryKey: ["traces", "keys", prefix, service],
-    queryFn: async ({ signal }) => (await getJson<Keys>(apiPath("/api/traces/keys", { prefix, service }), signal)).keys,
+    queryKey: ["traces", "keys", prefix, service, range],
+    queryFn: async ({ signal }) =>
+      (await getJson<Keys>(apiPath("/api/traces/keys", { prefix, service, start: range.from, end: range.to }), signal))
+        .keys,
     staleTime: 30_000,
     placeholderData: keepPreviousData,
     retry: false,
@@ -47,11 +49,11 @@ export function keysQuery(prefix: string, service: string, enabled: boolean) {
   });
 }
 
-export function valuesQuery(key: string, prefix: string, service: string, enabled: boolean) {
+export function valuesQuery(key: string, prefix: string, service: string, range: Range, enabled: boolean) {
   return queryOptions({
-    queryKey: ["traces", "values", key, prefix, service],
+    queryKey: ["traces", "values", key, prefix, service, range],
     queryFn: async ({ signal }) => {
-      const path = apiPath("/api/traces/values", { key, prefix, service });
+      const path = apiPath("/api/traces/values", { key, prefix, service, start: range.from, end: range.to });
       return (await getJson<Values>(path, signal)).values;
     },
     staleTime: 30_000,

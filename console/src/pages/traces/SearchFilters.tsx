@@ -5,21 +5,23 @@ import { keysQuery, operationsQuery, servicesQuery, valuesQuery } from "../../ap
 import { FilterInput, type Suggestion } from "../../ui/FilterInput";
 import { type Completion, type Fault, OPERATORS, quoteKey, quoteWord, WELL_KNOWN } from "../../ui/filter";
 import { formatCount, parseDuration } from "../../ui/format";
+import type { Range } from "../../ui/time";
 import css from "./SearchPage.module.css";
 import type { SearchState } from "./searchState";
 
 interface SearchFiltersProps {
   state: SearchState;
+  range: Range;
   onChange: (change: SearchState) => void;
   fault: Fault | null;
   filterField: RefObject<HTMLInputElement | null>;
 }
 
 /** Everything a search can ask, in one row. */
-export function SearchFilters({ state, onChange, fault, filterField }: SearchFiltersProps) {
+export function SearchFilters({ state, range, onChange, fault, filterField }: SearchFiltersProps) {
   const services = useQuery(servicesQuery);
   const operations = useQuery(operationsQuery(state.service ?? ""));
-  const useSuggestions = (at: Completion, open: boolean) => useFilterSuggestions(at, open, state.service ?? "");
+  const useSuggestions = (at: Completion, open: boolean) => useFilterSuggestions(at, open, state.service ?? "", range);
   return (
     <search className={css.filters} aria-label="Traces">
       <Choice
@@ -109,7 +111,7 @@ function DurationField({ label, placeholder, value, onChange }: DurationFieldPro
       className={css.duration}
       aria-label={`${label} duration`}
       placeholder={placeholder}
-      title="A duration: 250us, 100ms, 1.5s, 2m"
+      title="Of a matching span: 250us, 100ms, 1.5s, 2m"
       error={wrong}
       value={text}
       onChange={(event) => setText(event.currentTarget.value)}
@@ -123,9 +125,9 @@ function DurationField({ label, placeholder, value, onChange }: DurationFieldPro
 }
 
 /** Keys and values come from the server; operators and connectives from the grammar. */
-function useFilterSuggestions(at: Completion, open: boolean, service: string): Suggestion[] {
-  const keys = useQuery(keysQuery(at.prefix, service, open && at.expects === "key"));
-  const values = useQuery(valuesQuery(at.key, at.prefix, service, open && at.expects === "value"));
+function useFilterSuggestions(at: Completion, open: boolean, service: string, range: Range): Suggestion[] {
+  const keys = useQuery(keysQuery(at.prefix, service, range, open && at.expects === "key"));
+  const values = useQuery(valuesQuery(at.key, at.prefix, service, range, open && at.expects === "value"));
   switch (at.expects) {
     case "key":
       return [

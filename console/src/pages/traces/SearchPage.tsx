@@ -4,7 +4,7 @@ import { Button, Skeleton } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getRouteApi, useElementScrollRestoration } from "@tanstack/react-router";
-import { useCallback, useMemo, useRef } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 import { ApiProblem } from "../../api/problem";
 import { searchQuery, statusQuery } from "../../api/queries";
 import type { TraceSummary } from "../../api/schema";
@@ -41,6 +41,7 @@ export function SearchPage() {
     (change: SearchState) => void navigate({ search: (previous) => ({ ...previous, ...change }) }),
     [navigate],
   );
+  useArrivals(status.data?.store.spans, traces.length === 0 && answer.isSuccess, answer.refetch);
   useKeys({ "/": () => filterField.current?.focus() });
 
   const fault = answer.error instanceof ApiProblem ? filterFault(answer.error.problem, question.filter ?? "") : null;
@@ -48,7 +49,7 @@ export function SearchPage() {
   return (
     <div className={css.page}>
       <h1 className="ph-hidden">Search traces</h1>
-      <SearchFilters state={question} onChange={set} fault={fault} filterField={filterField} />
+      <SearchFilters state={question} range={range} onChange={set} fault={fault} filterField={filterField} />
       <div className={css.tools}>
         <span role="status">
           {answer.isLoadingError ? "" : countWords(traces.length, answer.hasNextPage, answer.isPending)}
@@ -76,6 +77,15 @@ export function SearchPage() {
       )}
     </div>
   );
+}
+
+/** An empty page fills by itself: it asks again whenever the store has grown. */
+function useArrivals(stored: number | undefined, empty: boolean, refetch: () => unknown): void {
+  const before = useRef(stored);
+  useEffect(() => {
+    if (empty && before.current !== undefined && stored !== before.current) refetch();
+    before.current = stored;
+  }, [stored, empty, refetch]);
 }
 
 function countWords(count: number, more: boolean, pending: boolean): string {

@@ -88,6 +88,14 @@ export function TraceView({ tree, staleSince, onRefresh }: TraceViewProps) {
     },
     [tree, folded, selected, select, setFolded],
   );
+  /** As `goTo`, and moves the window of time to where the span is when it shows none of it. */
+  const goToHit = (index: number) => {
+    goTo(index);
+    const start = tree.start[index];
+    if (start === undefined) return;
+    const shown = start <= view.to && start + (tree.duration[index] ?? 0) >= view.from;
+    if (!shown) setView(panView(view, tree.length, start - (view.from + view.to) / 2));
+  };
   const open = useCallback(
     (index: number) => {
       setCursor(index);
@@ -142,7 +150,7 @@ export function TraceView({ tree, staleSince, onRefresh }: TraceViewProps) {
     ArrowRight: inward,
     PageDown: () => step(waterfall.current?.pageSize() ?? 20),
     PageUp: () => step(-(waterfall.current?.pageSize() ?? 20)),
-    Home: () => goTo(0),
+    Home: () => goToHit(0),
     End: () => goTo(rows[rows.length - 1] ?? -1),
     " ": openCursor,
   };
@@ -155,10 +163,10 @@ export function TraceView({ tree, staleSince, onRefresh }: TraceViewProps) {
     G: () => goTo(rows[rows.length - 1] ?? -1),
     Enter: openCursor,
     Escape: () => select(-1),
-    n: () => goTo(nextHit(hits, cursor, 1)),
-    N: () => goTo(nextHit(hits, cursor, -1)),
-    e: () => goTo(nextHit(errors, cursor, 1)),
-    E: () => goTo(nextHit(errors, cursor, -1)),
+    n: () => goToHit(nextHit(hits, cursor, 1)),
+    N: () => goToHit(nextHit(hits, cursor, -1)),
+    e: () => goToHit(nextHit(errors, cursor, 1)),
+    E: () => goToHit(nextHit(errors, cursor, -1)),
     "[": () => foldAll(1),
     "]": () => foldAll(null),
     "+": () => zoom(0.5),
@@ -181,7 +189,7 @@ export function TraceView({ tree, staleSince, onRefresh }: TraceViewProps) {
         hits={hits}
         errors={errors}
         cursor={cursor}
-        onGo={goTo}
+        onGo={goToHit}
         onFold={foldAll}
         fieldRef={searchField}
         onLeave={() => waterfall.current?.focus()}
@@ -211,7 +219,7 @@ export function TraceView({ tree, staleSince, onRefresh }: TraceViewProps) {
               select(-1);
               waterfall.current?.focus();
             }}
-            onSpan={(spanId) => goTo(indexOf(spanId))}
+            onSpan={(spanId) => goToHit(indexOf(spanId))}
           />
         )}
       </div>
