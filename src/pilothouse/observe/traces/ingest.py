@@ -24,7 +24,7 @@ from pilothouse.kit.telemetry import Ledger
 from pilothouse.observe.traces import wire
 from pilothouse.observe.traces.columns import Batch, to_columns
 from pilothouse.observe.traces.groups import Groups, check_nested
-from pilothouse.observe.traces.schema import LOOSE, MAX_SHAPES, SPANS
+from pilothouse.observe.traces.schema import LOOSE, LOOSE_MARK, MAX_SHAPES, SPANS
 from pilothouse.observe.traces.shapes import Shape
 from pilothouse.signals.duckdb.database import Connection
 from pilothouse.signals.duckdb.segments import Writing
@@ -32,10 +32,11 @@ from pilothouse.signals.store import Signals
 
 _DIGEST: Final = 16
 _UNREADABLE: Final = (InvalidInput, LimitExceeded)
-#: An operation's ``last_seen`` is written anew when it is this much older than its newest span.
-_LAST_SEEN_STEP: Final = 60 * SECOND
+#: When known operations were last seen is written this often.
+_LAST_SEEN_DELAY: Final = 10 * SECOND
 #: Distinct operations remembered; a program that puts ids into span names has more.
 _OPERATIONS: Final = 100_000
+_NO_SHAPE: Final = ("*:",)
 _COLUMNS: Final = [c.name for c in SPANS.columns]
 _LISTS: Final = ("ints", "doubles", "bools", "others")
 _Operation = tuple[str, str, int]
@@ -81,6 +82,8 @@ class Ingest:
         self._recent: dict[bytes, tuple[int, Outcome]] = {}
         self._operations: dict[_Operation, int] = {}
         self._shape_ids: dict[int, dict[int, int]] = {}
+        self._unwritten: set[_Operation] = set()
+        self._operations_written = 0
         self._next_commit = 1
         self._next_sweep = 0
 
@@ -210,6 +213,7 @@ class Ingest:
             except BaseException:
                 self._segments.settle(committed=False)
                 self._shape_ids.clear()
+                self._unwritten.clear()
                 self._operations.clear()  # they are written again with the next spans that have them
                 raise
             self._segments.settle(committed=True)
@@ -232,7 +236,7 @@ class Ingest:
                 self._segments.insert(connection, writing, table)
             ids = batch.trace_ids[chosen] if not everything else batch.trace_ids
             writing.count(batch.start[chosen], _distinct(ids), now)
-            self._note_operations(connection, table)
+            self._note_operations(connection, table, now)
 
     def _table(
         self, writing: Writing, batch: Batch, rows: NDArray[np.int64] | None, shape: NDArray[np.int32]
@@ -267,7 +271,7 @@ class Ingest:
         """The number of each row's shape in its segment; ``LOOSE`` when the segment has no room for another."""
         attributes = batch.attributes
         if not writing.size_of("shapes"):
-            writing.id_of("shapes", ("*:",), lambda: (["*:"], [0]))
+            writing.id_of("shapes", _NO_SHAPE, lambda: _mark(_NO_SHAPE))  # takes the number LOOSE
         known = self._shape_ids.setdefault(writing.segment.id, {})
         if len(self._shape_ids) > 64:
             self._shape_ids = {writing.segment.id: known}
@@ -280,25 +284,31 @@ class Ingest:
                     writing.size_of("shapes") >= MAX_SHAPES and not writing.has("shapes", shape.fields)
                 ):
                     number = LOOSE
+                    writing.id_of("shapes", LOOSE_MARK, lambda: _mark(LOOSE_MARK))
                 else:
                     number = writing.id_of("shapes", shape.fields, shape.entry)
                     known[attributes.hashes[i]] = number
             numbers[i] = number
         return numbers[attributes.shape[rows]]
 
-    def _note_operations(self, connection: Connection, table: pa.Table) -> None:
+    def _note_operations(self, connection: Connection, table: pa.Table, now: int) -> None:
+        """Writes operations never seen before at once, and when the known ones were last seen now and then."""
         seen = table.group_by(["service", "name", "kind"]).aggregate([("start", "max")])
-        newer: list[tuple[str, str, int, int]] = []
+        urgent = False
         for service, name, kind, last in zip(*(c.to_pylist() for c in seen.columns), strict=True):
             key = (service, name, kind)
             known = self._operations.get(key)
             if known is None and len(self._operations) >= _OPERATIONS:
                 continue
-            if known is None or last >= known + _LAST_SEEN_STEP:
+            if known is None or last > known:
                 self._operations[key] = last
-                newer.append((*key, last))
-        if newer:
-            rows = pa.table([list(c) for c in zip(*newer, strict=True)], ["service", "name", "kind", "last_seen"])
+                self._unwritten.add(key)
+                urgent |= known is None
+        if self._unwritten and (urgent or not 0 <= now - self._operations_written < _LAST_SEEN_DELAY):
+            written = [(*key, self._operations[key]) for key in self._unwritten]
+            self._unwritten.clear()
+            self._operations_written = now
+            rows = pa.table([list(c) for c in zip(*written, strict=True)], ["service", "name", "kind", "last_seen"])
             connection.register("seen_operations", rows)
             connection.execute(
                 "INSERT INTO operations SELECT * FROM seen_operations"
@@ -323,6 +333,11 @@ class Ingest:
         received = int(batch.received.sum())
         duplicate = received - sum(dropped.values()) - stored
         self._ledger.post(queued=-received, stored=stored, duplicate=duplicate, dropped=dropped)
+
+
+def _mark(fields: tuple[str, ...]) -> tuple[object, ...]:
+    """An entry among the shapes that no span has."""
+    return list(fields), [0]
 
 
 def _distinct(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from pilothouse.observe.traces.schema import LOOSE
+from pilothouse.observe.traces.schema import LOOSE, LOOSE_MARK
 from pilothouse.observe.traces.shapes import LETTERS
 from pilothouse.signals.duckdb.database import Connection
 
@@ -47,6 +47,8 @@ class SegmentKeys:
         self._segment = segment
         self._lock = threading.Lock()
         self.shapes: dict[int, Fields] = {}
+        #: Whether the segment has rows of shape 0.
+        self.loose = False
         self._by_key: dict[str, dict[tuple[str, int], list[int]]] = {}
 
     def refresh(self, connection: Connection) -> None:
@@ -59,6 +61,7 @@ class SegmentKeys:
             for number, fields, slots in rows:
                 split = tuple((f[0], f[2:], slot) for f, slot in zip(fields, slots, strict=True))
                 self.shapes[number] = split
+                self.loose |= tuple(fields) == LOOSE_MARK
                 for letter, key, slot in split:
                     if letter.islower():
                         self._by_key.setdefault(key, {}).setdefault((letter, slot), []).append(number)

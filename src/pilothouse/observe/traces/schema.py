@@ -18,6 +18,8 @@ from pilothouse.signals.tables import Column, SegmentedTable, Table
 
 #: The shape of rows that carry their own keys.
 LOOSE: Final = 0
+#: The fields of the entry among the shapes that says: this segment has rows of shape 0.
+LOOSE_MARK: Final = ("*loose:",)
 #: More than real programs have, and few enough that hostile keys cost no memory to speak of.
 MAX_SHAPES: Final = 8192
 
@@ -188,7 +190,7 @@ OPERATIONS: Final = Table(
         _c("service", "VARCHAR", "Service name"),
         _c("name", "VARCHAR", "Operation name"),
         _c("kind", "UTINYINT", "SpanKind"),
-        _c("last_seen", "BIGINT", "Start of its newest span, in nanoseconds, to the minute"),
+        _c("last_seen", "BIGINT", "Start of its newest span in nanoseconds, some seconds late"),
     ),
     key=("service", "name", "kind"),
 )

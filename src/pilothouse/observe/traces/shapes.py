@@ -134,7 +134,7 @@ def _distinct(
 def _sublist(offsets: NDArray[np.int64], mask: NDArray[np.bool_], values: pa.Array) -> pa.ListArray:
     """The values of one type as a list per span."""
     before = np.concatenate((np.zeros(1, np.int32), np.cumsum(mask, dtype=np.int32)))
-    return pa.ListArray.from_arrays(pa.array(before[offsets]), values.drop_null())
+    return pa.ListArray.from_arrays(pa.array(before[offsets]), values.filter(pa.array(mask)))
 
 
 def _loose_text(letter: str, arrays: dict[str, pa.Array], others: pa.Array, i: int) -> str:

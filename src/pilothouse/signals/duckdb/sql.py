@@ -58,8 +58,8 @@ def run(database: Database, sql: str, *, max_rows: int, timeout: int) -> SqlResu
         try:
             connection.execute("BEGIN TRANSACTION READ ONLY")
             try:
-                answer = connection.execute(sql)
-                described = [(str(d[0]), str(d[1])) for d in answer.description or ()]
+                answer = connection.sql(sql)
+                described = [(name, str(type_)) for name, type_ in zip(answer.columns, answer.types, strict=True)]
                 return _collected(answer.to_arrow_reader(2048), described, max_rows)
             finally:
                 timer.cancel()
