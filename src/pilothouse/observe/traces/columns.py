@@ -5,6 +5,8 @@ One call handles all requests of a group commit. Nothing here makes a Python obj
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +15,17 @@ import pyarrow.compute as pc
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from pilothouse.observe.traces.mending import (
+    ARRAY,
+    INVALID_KEY,
+    KVLIST,
+    RESOURCE,
+    SCOPE,
+    is_utf8,
+    length_delimited,
+    mended,
+    mended_text,
+)
 from pilothouse.observe.traces.shapes import ShapedAttributes, split
 
 #: Bits of the column ``warnings``, and their texts.
@@ -23,7 +36,8 @@ WARNINGS: Final = {
     INVALID_UTF8: "Invalid UTF-8 detected, replaced what could not be read.",
 }
 
-_INT64_MAX: Final = np.uint64(0x7FFFFFFFFFFFFFFF)
+#: The greatest signed 64-bit integer, which is no time in SQL either: there it means "infinity".
+_INFINITY: Final = np.uint64(0x7FFFFFFFFFFFFFFF)
 
 
 class Rejected(Struct, frozen=True):
@@ -76,7 +90,9 @@ def to_columns(requests: pa.ListArray) -> Batch:
     spans, keep, rejected = _refuse(spans, request)
     if keep is not None:
         request, resource, scope = request[keep], resource[keep], scope[keep]
-    text = _Text(spans)
+    resources, bad_resources = _encoded(resource_spans, "resource")
+    scopes, bad_scopes = _encoded(scope_spans, "scope")
+    text = _Text(spans, bad_resources[resource] | bad_scopes[scope])
     start = spans.field("start").to_numpy().astype(np.int64)
     duration = spans.field("end").to_numpy().astype(np.int64) - start
     negative = duration <= 0
@@ -94,7 +110,7 @@ def to_columns(requests: pa.ListArray) -> Batch:
         "name": pc.if_else(pc.equal(name, ""), "empty-span-name", name),
         "kind": pa.array(np.where((kind < 0) | (kind > 255), 0, kind).astype(np.uint8)),
         "status": _small(pc.struct_field(status, "code")),
-        "status_message": pc.fill_null(text.convert(pc.struct_field(status, "message")), ""),
+        "status_message": pc.fill_null(text.convert(pc.struct_field(status, "message"), text.all), ""),
         "trace_state": text.of("trace_state"),
         "flags": spans.field("flags"),
         "events": _events(spans.field("events"), text),
@@ -103,7 +119,7 @@ def to_columns(requests: pa.ListArray) -> Batch:
         "dropped_events": spans.field("dropped_events"),
         "dropped_links": spans.field("dropped_links"),
     }
-    attributes = split(_rebuilt(spans.field("attributes"), lambda f: _key_values(f, text)))
+    attributes = split(_rebuilt(spans.field("attributes"), text.all, partial(_key_values, text)))
     columns |= attributes.columns
     columns["warnings"] = pa.array((negative * NEGATIVE_DURATION + text.mended * INVALID_UTF8).astype(np.uint8))
     return Batch(
@@ -113,8 +129,8 @@ def to_columns(requests: pa.ListArray) -> Batch:
         request,
         resource,
         scope,
-        _encoded(resource_spans, "resource"),
-        _encoded(scope_spans, "scope"),
+        resources,
+        scopes,
         attributes,
         received,
         rejected,
@@ -135,8 +151,8 @@ def _refuse(
         "invalid_trace_id": (lengths["trace_id"] != 16) | _is_zero(spans.field("trace_id"), 16),
         "invalid_span_id": (lengths["span_id"] != 8) | _is_zero(spans.field("span_id"), 8),
         "invalid_parent_span_id": (lengths["parent_span_id"] != 0) & (lengths["parent_span_id"] != 8),
-        "timestamp_out_of_range": (spans.field("start").to_numpy() > _INT64_MAX)
-        | (spans.field("end").to_numpy() > _INT64_MAX),
+        "timestamp_out_of_range": (spans.field("start").to_numpy() >= _INFINITY)
+        | (spans.field("end").to_numpy() >= _INFINITY),
     }
     any_bad = np.logical_or.reduce(list(bad.values()))
     if not any_bad.any():
@@ -178,116 +194,116 @@ def _small(numbers: pa.Array) -> pa.Array:
 
 
 class _Text:
-    """Text columns of one batch. From a lenient decoder they are bytes, and what is no UTF-8 is mended and remembered."""
+    """Text columns of one batch. From a lenient decoder they are bytes, and what is no UTF-8 is mended and remembered.
 
-    def __init__(self, spans: pa.StructArray) -> None:
+    Attributes:
+        all: Every span's place, the owner of its own values.
+        mended: For each span, whether any of its text was.
+    """
+
+    def __init__(self, spans: pa.StructArray, mended: NDArray[np.bool_]) -> None:
         self._spans = spans
-        self.mended = np.zeros(len(spans), bool)
+        self.all = np.arange(len(spans))
+        self.mended = mended
 
-    def of(self, name: str, instead: str | None = None) -> pa.Array:
+    def of(self, name: str, instead: str = "") -> pa.Array:
         """A text column of the spans; invalid values become ``instead``, or keep what can be read of them."""
-        column = self._spans.field(name)
-        if not pa.types.is_string(column.type):
-            valid = np.array([_is_utf8(v) for v in column.to_pylist()], bool)
-            self.mended |= ~valid
-        return self.convert(column, instead)
+        return self.convert(self._spans.field(name), self.all, instead)
 
-    def convert(self, column: pa.Array, instead: str | None = None) -> pa.Array:
-        """Any text array, at whatever level."""
+    def convert(self, column: pa.Array, owner: NDArray[np.int64], instead: str = "") -> pa.Array:
+        """Any text array, at whatever level; ``owner`` tells each value's span."""
         if pa.types.is_string(column.type):
             return column
         try:
             return column.cast(pa.string())
         except pa.ArrowInvalid:
-            return pa.array([_mended(v, instead) for v in column.to_pylist()], pa.string())
+            values = column.to_pylist()
+            self.mended[owner[[i for i, v in enumerate(values) if v is not None and not is_utf8(v)]]] = True
+            return pa.array([None if v is None else mended_text(v, instead) for v in values], pa.string())
+
+    def nested(self, column: pa.Array, owner: NDArray[np.int64], kind: Mapping[int, Any]) -> pa.Array:
+        """Encoded arrays or key-value lists."""
+        if column.null_count == len(column):
+            return column
+        values = column.to_pylist()
+        readable = [None if v is None else mended(v, kind) for v in values]
+        self.mended[owner[[i for i, v in enumerate(values) if readable[i] is not v]]] = True
+        return pa.array(readable, column.type)
 
 
-def _is_utf8(value: bytes | None) -> bool:
-    try:
-        (value or b"").decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _mended(value: bytes | None, instead: str | None) -> str | None:
-    if value is None:
-        return None
-    return instead if instead is not None and not _is_utf8(value) else value.decode(errors="replace")
-
-
-def _rebuilt(lists: pa.ListArray, change: Any) -> pa.ListArray:
-    """The same lists over changed values."""
+def _rebuilt(
+    lists: pa.ListArray, owner: NDArray[np.int64], change: Callable[[pa.StructArray, NDArray[np.int64]], pa.StructArray]
+) -> pa.ListArray:
+    """The same lists over changed values; ``change`` also takes the owner of each value's list."""
     offsets = np.asarray(lists.offsets)
-    return pa.ListArray.from_arrays(pa.array(offsets - offsets[0]), change(lists.flatten()))
+    return pa.ListArray.from_arrays(pa.array(offsets - offsets[0]), change(*_flatten(lists, owner)))
 
 
-def _key_values(pairs: pa.StructArray, text: _Text) -> pa.StructArray:
+def _key_values(text: _Text, pairs: pa.StructArray, owner: NDArray[np.int64]) -> pa.StructArray:
     if pa.types.is_string(pairs.type.field("key").type):
         return pairs
     value = pairs.field("value")
-    names = [f.name for f in value.type]
-    fields = [pc.struct_field(value, n) for n in names]
-    fields[0] = text.convert(fields[0])
-    key = text.convert(pairs.field("key"), "invalid-tag-key")
-    return pa.StructArray.from_arrays([key, pa.StructArray.from_arrays(fields, names)], ["key", "value"])
+    fields = {f.name: pc.struct_field(value, f.name) for f in value.type}
+    fields["string"] = text.convert(fields["string"], owner)
+    fields["array"] = text.nested(fields["array"], owner, ARRAY)
+    fields["kvlist"] = text.nested(fields["kvlist"], owner, KVLIST)
+    key = text.convert(pairs.field("key"), owner, INVALID_KEY)
+    return pa.StructArray.from_arrays([key, pa.StructArray.from_arrays(fields.values(), fields)], ["key", "value"])
 
 
-def _typed(attributes: pa.ListArray, text: _Text) -> pa.ListArray:
+def _typed(text: _Text, attributes: pa.ListArray, owner: NDArray[np.int64]) -> pa.ListArray:
     """Attributes as ``schema.ATTRIBUTES`` has them."""
 
-    def flat(pairs: pa.StructArray) -> pa.StructArray:
-        pairs = _key_values(pairs, text)
+    def flat(pairs: pa.StructArray, of: NDArray[np.int64]) -> pa.StructArray:
+        pairs = _key_values(text, pairs, of)
         value = pairs.field("value")
         names = [f.name for f in value.type]
         return pa.StructArray.from_arrays(
             [pairs.field("key"), *(pc.struct_field(value, n) for n in names)], ["key", *names]
         )
 
-    return _rebuilt(attributes, flat)
+    return _rebuilt(attributes, owner, flat)
 
 
 def _events(events: pa.ListArray, text: _Text) -> pa.ListArray:
-    def flat(e: pa.StructArray) -> pa.StructArray:
+    def flat(e: pa.StructArray, of: NDArray[np.int64]) -> pa.StructArray:
+        name, attributes = text.convert(e.field("name"), of), _typed(text, e.field("attributes"), of)
         return pa.StructArray.from_arrays(
-            [e.field("time"), text.convert(e.field("name")), _typed(e.field("attributes"), text), e.field("dropped")],
-            ["time", "name", "attributes", "dropped"],
+            [e.field("time"), name, attributes, e.field("dropped")], ["time", "name", "attributes", "dropped"]
         )
 
-    return _rebuilt(events, flat)
+    return _rebuilt(events, text.all, flat)
 
 
 def _links(links: pa.ListArray, text: _Text) -> pa.ListArray:
-    def flat(x: pa.StructArray) -> pa.StructArray:
+    def flat(x: pa.StructArray, of: NDArray[np.int64]) -> pa.StructArray:
         return pa.StructArray.from_arrays(
             [
                 x.field("trace_id"),
                 x.field("span_id"),
-                text.convert(x.field("trace_state")),
-                _typed(x.field("attributes"), text),
+                text.convert(x.field("trace_state"), of),
+                _typed(text, x.field("attributes"), of),
                 x.field("dropped"),
                 x.field("flags"),
             ],
             ["trace_id", "span_id", "trace_state", "attributes", "dropped", "flags"],
         )
 
-    return _rebuilt(links, flat)
+    return _rebuilt(links, text.all, flat)
 
 
-def _encoded(groups: pa.StructArray, part: str) -> list[bytes]:
-    """Each group without its spans, encoded: field 1 is the resource or scope, field 3 the schema URL."""
-    urls = groups.field("schema_url").to_pylist()
-    return [
-        _length_delimited(b"\x0a", body or b"")
-        + (_length_delimited(b"\x1a", url if isinstance(url, bytes) else url.encode()) if url else b"")
-        for body, url in zip(groups.field(part).to_pylist(), urls, strict=True)
-    ]
-
-
-def _length_delimited(tag: bytes, body: bytes) -> bytes:
-    length, size = len(body), bytearray()
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    size.append(length)
-    return tag + bytes(size) + body
+def _encoded(groups: pa.StructArray, part: str) -> tuple[list[bytes], NDArray[np.bool_]]:
+    """Each group without its spans, encoded: field 1 is the resource or scope, field 3 the schema URL; was it mended?"""
+    lenient = not pa.types.is_string(groups.type.field("schema_url").type)
+    encoded: list[bytes] = []
+    changed = np.zeros(len(groups), bool)
+    for i, (body, url) in enumerate(
+        zip(groups.field(part).to_pylist(), groups.field("schema_url").to_pylist(), strict=True)
+    ):
+        body = body or b""
+        if lenient:
+            readable = mended(body, RESOURCE if part == "resource" else SCOPE)
+            changed[i] = readable is not body or not is_utf8(url or b"")
+            body, url = readable, mended_text(url or b"")
+        encoded.append(length_delimited(b"\x0a", body) + (length_delimited(b"\x1a", url.encode()) if url else b""))
+    return encoded, changed

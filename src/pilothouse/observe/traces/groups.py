@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from pilothouse.formats.otlp import proto
 from pilothouse.formats.otlp.model import Resource
-from pilothouse.kit.errors import InvalidInput
+from pilothouse.kit.errors import InvalidInput, LimitExceeded
 from pilothouse.signals.duckdb.segments import Entry
 
 _REMEMBERED: Final = 20_000
@@ -105,4 +105,6 @@ def _parsed(message: Any, data: bytes, where: str) -> Any:
     try:
         return message.FromString(data)
     except DecodeError as error:
+        if "MaxDepth" in str(error):  # upb follows about 100 levels of messages
+            raise LimitExceeded(f"an attribute value nests deeper than {proto.MAX_VALUE_DEPTH} levels") from error
         raise InvalidInput(f"the request is not OTLP protobuf: {error}", where=where) from error
