@@ -26,7 +26,7 @@ export function Rail({ collapsed, onToggle, onNavigate }: RailProps) {
         </div>
       )}
       <div className={css.planes}>
-        {!data && <Skeleton height={24} width={collapsed ? 28 : 140} m={12} aria-label="Loading" />}
+        {!data && <Skeleton height={24} width={collapsed ? 28 : 140} m={12} />}
         {railOf(data?.capabilities ?? []).map((plane) => (
           <section key={plane.name} aria-label={plane.title}>
             <h2 className={css.plane}>

@@ -21,6 +21,9 @@ export type PanelTab = "details" | "json";
 /** `SpanKind` by number (OTLP trace.proto). */
 const KINDS = ["unspecified", "internal", "server", "client", "producer", "consumer"];
 
+/** Names beyond this may need more than the three lines they get. */
+const LONG_NAME = 80;
+
 interface SpanPanelProps {
   tree: SpanTree;
   index: number;
@@ -43,7 +46,8 @@ export function SpanPanel({ tree, index, tab, onTab, onClose, onSpan }: SpanPane
       <header className={css.header}>
         <div className={css.titles}>
           <ServiceTag name={service} />
-          <h2 className={css.name}>
+          {/* A long name scrolls, so the keyboard must reach it. */}
+          <h2 className={css.name} tabIndex={name.length > LONG_NAME ? 0 : undefined}>
             <bdi>{name}</bdi>
           </h2>
         </div>
