@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import grpc
 import msgspec
@@ -45,6 +45,9 @@ _JSON: Final = "application/json"
 _ACCEPTED: Final = ExportTraceServiceResponse().SerializeToString()
 #: Bodies larger than this are unpacked and translated beside the event loop.
 _LARGE: Final = 32 * 1024
+#: Parts of one gzip body; more than any writer makes, and few enough that empty ones cost nothing.
+_MAX_MEMBERS: Final = 1024
+_PIECE: Final = 256 * 1024
 #: What a client may send again, and the gRPC code that tells it so.
 _RETRYABLE: Final = (Overloaded, StorageFull, StorageReadOnly)
 
@@ -84,12 +87,12 @@ class Receivers:
         try:
             outcome = await self._commits.submit(payload)
         except Overloaded:
-            spans = count_spans(payload)
+            spans = await asyncio.to_thread(count_spans, payload)  # not on the loop that is too busy already
             self._ledger.post(received=spans, refused={"queue_full": spans})
             self._refused.add(spans, "otlp", transport)
             raise
         except PilothouseError:
-            self._refused.add(count_spans(payload), "otlp", transport)
+            self._refused.add(await asyncio.to_thread(count_spans, payload), "otlp", transport)
             raise
         if outcome.accepted:
             self._accepted.add(outcome.accepted, "otlp", transport)
@@ -201,18 +204,26 @@ def _http_error(error: PilothouseError, kind: str) -> Response:
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
-    """Unpacks gzip, but never more than ``limit`` bytes of it."""
+    """Unpacks gzip, but never more than ``limit`` bytes of it, nor more than ``_MAX_MEMBERS`` members."""
     unpacked = bytearray()
-    rest: Any = body
+    view, at = memoryview(body), 0
     try:
-        while rest:
+        for _ in range(_MAX_MEMBERS):
             member = zlib.decompressobj(wbits=31)
-            unpacked += member.decompress(rest, limit + 1 - len(unpacked))
-            if len(unpacked) > limit:
-                raise LimitExceeded(f"the unpacked body is larger than the limit of {exact_size(limit)}", where="body")
-            if not member.eof:
-                raise InvalidInput("the gzip data ends too early", where="body")
-            rest = member.unused_data
+            while not member.eof:
+                # In pieces, so that what follows the end of a small member is not copied over and over.
+                piece = view[at : at + _PIECE]
+                if not piece:
+                    raise InvalidInput("the gzip data ends too early", where="body")
+                at += len(piece)
+                unpacked += member.decompress(piece, limit + 1 - len(unpacked))
+                if len(unpacked) > limit:
+                    raise LimitExceeded(
+                        f"the unpacked body is larger than the limit of {exact_size(limit)}", where="body"
+                    )
+            at -= len(member.unused_data)
+            if at == len(body):
+                return bytes(unpacked)
     except zlib.error as error:
         raise InvalidInput(f"the body is not gzip: {error}", where="body") from error
-    return bytes(unpacked)
+    raise LimitExceeded(f"the gzip data has more than {_MAX_MEMBERS} members", where="body")
