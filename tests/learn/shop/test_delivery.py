@@ -101,6 +101,20 @@ def test_what_cannot_get_better_is_an_error_at_once() -> None:
         deliver(Flaky(9, ("Failed to export %s batch code: %s, reason: %s", "spans", 404, "Not Found")))
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("('Connection aborted.', RemoteDisconnected('Remote end closed'))", "Remote end closed"),
+        ("HTTPSConnectionPool(host='h', port=1): (SSLError(1, '[SSL] self-signed'))", "[SSL] self-signed"),
+        ("last error: UNAVAILABLE: ipv4:h:1: Socket closed", "UNAVAILABLE: ipv4:h:1: Socket closed"),
+        ("<urlopen error [Errno 111] Connection refused>", "nobody listens there"),
+    ],
+)
+def test_the_reason_is_told_in_few_words(said: str, reason: str) -> None:
+    (first, _), _, _ = deliver(Flaky(1, ("Transient error %s encountered", said)))
+    assert f"takes no spans ({reason})" in first
+
+
 def test_the_exporters_log_is_silent_and_restored(capfd: pytest.CaptureFixture[str]) -> None:
     log = logging.getLogger("opentelemetry.exporter")
     before = (log.propagate, log.level, list(log.handlers))

@@ -120,7 +120,7 @@ def _open_shop(plan: Plan, protocol: str, url: str, server: Server) -> None:
     from pilothouse.learn.shop.services import DEPLOYMENTS
 
     endless = plan.count is None and plan.duration is None
-    what = f"{plan.count:,} journey{'s' * (plan.count > 1)}" if plan.count else f"{plan.rate:g} journeys/s"
+    what = f"{_plural(plan.count, 'journey')}" if plan.count else f"{plan.rate:g} journeys/s"
     past = f" and the last {human_duration(plan.history)}" if plan.history else ""
     until = "" if plan.count else f", {f'for {human_duration(plan.duration)}' if plan.duration else 'until Ctrl-C'}"
     click.echo(f"The shop is open: {len(DEPLOYMENTS)} services, {what}{past}, seed {plan.seed}.")
@@ -138,13 +138,17 @@ def _open_shop(plan: Plan, protocol: str, url: str, server: Server) -> None:
             progress = run(plan, shop, outbox, delivery, clock, stop, lambda now: line.show(now, delivery))
         finally:
             delivery.close()
-    click.echo(f"The shop is closed: {progress.traces:,} traces, {delivery.sent:,} spans delivered.")
+    click.echo(f"The shop is closed: {_plural(progress.traces, 'trace')}, {_plural(delivery.sent, 'span')} delivered.")
     if outbox.waiting:
-        click.echo(f"{outbox.waiting:,} spans could not be delivered: the server was away.", err=True)
+        click.echo(f"{_plural(outbox.waiting, 'span')} could not be delivered: the server was away.", err=True)
     if plan.count == 1 and progress.finished:
         click.echo(f"  pilothouse traces show {outbox.latest_trace:032x}")
     if not progress.finished and not endless:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 @contextmanager

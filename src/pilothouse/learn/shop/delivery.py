@@ -143,8 +143,7 @@ class _Ears(logging.Handler):
         if not status and not record.getMessage().startswith("Transient"):
             return  # "gave up after a timeout" tells less than the attempts before it
         self._status = status
-        refused = re.search(r"refused|[Ff]ailed to connect|No route|not known", record.getMessage())
-        self.reason = "nobody listens there" if refused else status or _short(args)
+        self.reason = _reason(status, " ".join(map(str, args)))
 
     def permanent(self, address: str) -> PilothouseError | None:
         """The error, when trying again cannot help."""
@@ -167,8 +166,12 @@ class _Ears(logging.Handler):
         super().close()
 
 
-def _short(args: tuple[object, ...]) -> str:
-    return str(args[0]).strip()[:100] if args else "no answer"
+def _reason(status: str, said: str) -> str:
+    """The few words that matter of what an exporter said: libraries wrap the cause in their own addresses and types."""
+    if "refused" in said:
+        return "nobody listens there"
+    cause = said.rpartition("last error:")[2] if "last error:" in said else (re.findall(r"'([^']+)'", said) or [""])[-1]
+    return cause.strip()[:160] or status or "no answer"
 
 
 def make_exporter(protocol: str, url: str, token: str, ca_file: str) -> SpanExporter:
@@ -187,10 +190,18 @@ def make_exporter(protocol: str, url: str, token: str, ca_file: str) -> SpanExpo
     if not url.startswith("https:"):
         ca_file = ""
     if protocol == "http":
+        import requests
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 
+        session = requests.Session()
+        # Otherwise a REQUESTS_CA_BUNDLE in the environment would win over the certificate of this very server.
+        session.trust_env = not ca_file
         return HttpExporter(
-            endpoint=f"{url}/v1/traces", headers=headers, timeout=_EXPORT_SECONDS, certificate_file=ca_file or None
+            endpoint=f"{url}/v1/traces",
+            headers=headers,
+            timeout=_EXPORT_SECONDS,
+            certificate_file=ca_file or None,
+            session=session,
         )
     import grpc
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
