@@ -22,7 +22,9 @@ events = st.builds(Event, uint64, text, attributes, uint32)
 links = st.builds(Link, trace_ids, span_ids, text, attributes, uint32, uint32)
 
 
-def spans(resource=resources, scope=scopes):
+def spans(
+    resource: st.SearchStrategy[Resource] = resources, scope: st.SearchStrategy[Scope] = scopes
+) -> st.SearchStrategy[Span]:
     return st.builds(
         Span,
         trace_id=trace_ids,
@@ -47,6 +49,6 @@ def spans(resource=resources, scope=scopes):
     )
 
 
-def identical(left, right):
+def identical(left: object, right: object) -> bool:
     """Equality that tells 1 from 1.0 and True, which ``==`` does not."""
     return left == right and repr(left) == repr(right)

@@ -11,7 +11,7 @@ int64 = st.integers(-(2**63), 2**63 - 1)
 
 
 @given(int64)
-def test_round_trip(ns):
+def test_round_trip(ns: int) -> None:
     assert goduration.parse(goduration.render(ns)) == ns
 
 
@@ -35,7 +35,7 @@ def test_round_trip(ns):
         ("-9223372036854775808ns", -(2**63)),
     ],
 )
-def test_parse(text, ns):
+def test_parse(text: str, ns: int) -> None:
     assert goduration.parse(text) == ns
 
 
@@ -55,7 +55,7 @@ def test_parse(text, ns):
         (3_600_000_000_000, "1h0m0s"),
     ],
 )
-def test_render(ns, text):
+def test_render(ns: int, text: str) -> None:
     assert goduration.render(ns) == text
 
 
@@ -86,12 +86,12 @@ def test_render(ns, text):
         "NaNs",
     ],
 )
-def test_refused(text):
+def test_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         goduration.parse(text)
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_parsed_or_refused(text):
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(InvalidInput):
         assert isinstance(goduration.parse(text), int)

@@ -7,12 +7,12 @@ from pilothouse.kit.errors import InvalidInput
 
 
 @given(st.integers(-(2**63), 2**64 - 1))
-def test_round_trip_of_every_storable_instant(ns):
+def test_round_trip_of_every_storable_instant(ns: int) -> None:
     assert rfc3339.parse(rfc3339.render(ns)) == ns
 
 
 @given(st.integers(-62_135_596_800 * 10**9, 253_402_300_800 * 10**9 - 1))
-def test_round_trip_of_every_writable_instant(ns):
+def test_round_trip_of_every_writable_instant(ns: int) -> None:
     assert rfc3339.parse(rfc3339.render(ns)) == ns
 
 
@@ -29,7 +29,7 @@ def test_round_trip_of_every_writable_instant(ns):
         ("1970-01-01T00:00:00-00:00", 0),
     ],
 )
-def test_parse(text, ns):
+def test_parse(text: str, ns: int) -> None:
     assert rfc3339.parse(text) == ns
 
 
@@ -37,7 +37,7 @@ def test_parse(text, ns):
     ("ns", "text"),
     [(0, "1970-01-01T00:00:00Z"), (1_500_000_000, "1970-01-01T00:00:01.5Z"), (-1, "1969-12-31T23:59:59.999999999Z")],
 )
-def test_render(ns, text):
+def test_render(ns: int, text: str) -> None:
     assert rfc3339.render(ns) == text
 
 
@@ -61,12 +61,12 @@ def test_render(ns, text):
         "2026-08-16T18:56:20Z\n",
     ],
 )
-def test_refused(text):
+def test_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         rfc3339.parse(text)
 
 
 @pytest.mark.parametrize("ns", [-62_135_596_801 * 10**9, 253_402_300_800 * 10**9, 10**40])
-def test_unwritable(ns):
+def test_unwritable(ns: int) -> None:
     with pytest.raises(InvalidInput):
         rfc3339.render(ns)

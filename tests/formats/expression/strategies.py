@@ -1,6 +1,7 @@
 """Hypothesis strategies for filters, and their two notations, to check what is read against what was written."""
 
 import json
+from typing import Any
 
 from hypothesis import strategies as st
 from tests.formats.strategies import int64, text
@@ -13,11 +14,13 @@ from pilothouse.formats.expression.ast import (
     Compare,
     Constant,
     Exists,
+    Expression,
     Field,
     In,
     Match,
     Not,
     Or,
+    Reference,
     Some,
 )
 from pilothouse.formats.otlp.model import KINDS, STATUS_CODES
@@ -31,7 +34,7 @@ fields = st.sampled_from([Field(level, name) for level, names in FIELDS.items() 
 ORDERED = ("gt", "gte", "lt", "lte")
 
 
-def constant_for(reference):
+def constant_for(reference: Reference) -> st.SearchStrategy[Constant]:
     """Constants that may stand beside a reference, as they are after resolution."""
     if isinstance(reference, Attribute):
         return st.one_of(
@@ -53,12 +56,12 @@ def constant_for(reference):
     }[reference.type]
 
 
-def orderable(reference, constant):
+def orderable(reference: Reference, constant: Constant) -> bool:
     return constant.type != "bool" and not (isinstance(reference, Field) and reference.type in ("kind", "status"))
 
 
 @st.composite
-def comparisons(draw):
+def comparisons(draw: st.DrawFn) -> Compare:
     reference = draw(attributes | fields)
     constant = draw(constant_for(reference))
     operators = ["eq", "ne", *(ORDERED if orderable(reference, constant) else ())]
@@ -66,7 +69,7 @@ def comparisons(draw):
 
 
 @st.composite
-def memberships(draw):
+def memberships(draw: st.DrawFn) -> In:
     reference = draw(attributes | fields)
     first = draw(constant_for(reference).filter(lambda constant: constant.type != "any"))
     rest = draw(st.lists(constant_for(reference).filter(lambda constant: constant.type == first.type), max_size=2))
@@ -83,7 +86,7 @@ leaves = st.one_of(
 )
 
 
-def branches(inner):
+def branches(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
     several = st.lists(inner, min_size=2, max_size=3).map(tuple)
     return st.builds(And, several) | st.builds(Or, several) | st.builds(Not, inner)
 
@@ -93,13 +96,13 @@ some = st.builds(Some, st.sampled_from(["event", "link"]), plain)
 expressions = plain | some | st.builds(Not, some)
 
 
-def undeclared(leaf):
+def undeclared(leaf: Expression) -> Expression:
     """The text language declares no types: its constants beside attributes are of type ``any``."""
     match leaf:
         case In(subject=Attribute()):
             return In(leaf.subject, tuple(Constant("any", constant_text(value)) for value in leaf.values), leaf.negated)
-        case Compare(left=Attribute(), right=Constant()):
-            return Compare(leaf.op, leaf.left, Constant("any", constant_text(leaf.right)))
+        case Compare(left=Attribute(), right=Constant() as constant):
+            return Compare(leaf.op, leaf.left, Constant("any", constant_text(constant)))
         case Compare(right=Attribute()):
             return Exists(leaf.left)
         case _:
@@ -109,32 +112,32 @@ def undeclared(leaf):
 textual = st.recursive(leaves.map(undeclared), branches, max_leaves=6)
 
 
-def constant_text(constant):
-    match constant.type:
-        case "duration":
-            return goduration.render(constant.value)
-        case "time":
-            return rfc3339.render(constant.value)
-        case "bool":
+def constant_text(constant: Constant) -> str:
+    match constant:
+        case Constant(type="duration", value=int(ns)):
+            return goduration.render(ns)
+        case Constant(type="time", value=int(ns)):
+            return rfc3339.render(ns)
+        case Constant(type="bool"):
             return "true" if constant.value else "false"
-        case "double":
+        case Constant(type="double"):
             return repr(constant.value)
         case _:
             return str(constant.value)
 
 
-def reference_object(reference):
+def reference_object(reference: Reference) -> dict[str, Any]:
     if isinstance(reference, Field):
         return {"field": {"level": reference.level, "name": reference.name}}
     return {"attr": {"key": reference.key} | ({"level": reference.level} if reference.level else {})}
 
 
-def declared(reference, constant):
+def declared(reference: Reference, constant: Constant) -> dict[str, Any]:
     """The type on the wire, which has none for what a field supplies."""
     return {"type": constant.type} if isinstance(reference, Attribute) and constant.type != "any" else {}
 
 
-def call(expression):
+def call(expression: Expression) -> dict[str, Any]:
     """The JSON form of a filter."""
     match expression:
         case And() | Or():
@@ -154,24 +157,24 @@ def call(expression):
                 reference_object(expression.subject),
                 {"list": values | declared(expression.subject, expression.values[0])},
             ]
-        case Compare(right=Constant()):
-            scalar = {"value": constant_text(expression.right)} | declared(expression.left, expression.right)
+        case Compare(right=Constant() as constant):
+            scalar = {"value": constant_text(constant)} | declared(expression.left, constant)
             op, args = expression.op, [reference_object(expression.left), {"scalar": scalar}]
-        case _:
-            op, args = expression.op, [reference_object(expression.left), reference_object(expression.right)]
+        case Compare(right=Attribute() | Field() as right):
+            op, args = expression.op, [reference_object(expression.left), reference_object(right)]
     return {"op": op, "args": args}
 
 
-def op_call(op, *args):
+def op_call(op: str, *args: dict[str, Any]) -> str:
     """One call, as text."""
     return json.dumps({"op": op, "args": list(args)})
 
 
-def quote(value):
+def quote(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def reference_text(reference):
+def reference_text(reference: Reference) -> str:
     if isinstance(reference, Field):
         return f"{reference.level}.{reference.name}"
     return (f"{reference.level}." if reference.level else "") + quote(reference.key)
@@ -180,7 +183,7 @@ def reference_text(reference):
 SYMBOLS = {"eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
-def written(expression):
+def written(expression: Expression) -> str:
     """The text form of a filter, for those that have one."""
     match expression:
         case And() | Or():
@@ -194,5 +197,7 @@ def written(expression):
         case In():
             values = ", ".join(quote(constant_text(value)) for value in expression.values)
             return f"{reference_text(expression.subject)} {'not ' if expression.negated else ''}in ({values})"
+        case Compare(right=Constant() as constant):
+            return f"{reference_text(expression.left)}{SYMBOLS[expression.op]}{quote(constant_text(constant))}"
         case _:
-            return f"{reference_text(expression.left)}{SYMBOLS[expression.op]}{quote(constant_text(expression.right))}"
+            raise ValueError(f"the text language cannot say {expression}")

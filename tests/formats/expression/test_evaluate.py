@@ -1,5 +1,6 @@
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from tests.formats.expression.strategies import call, expressions, op_call
 from tests.formats.strategies import spans
 
-from pilothouse.formats.expression import And, Not, Or, decode_json, decode_text, matches, readings
+from pilothouse.formats.expression import And, Expression, Not, Or, decode_json, decode_text, matches, readings
 from pilothouse.formats.otlp.model import Event, Link, Resource, Scope, Span
 
 SPAN = Span(
@@ -142,7 +143,7 @@ SPAN = Span(
         ("not (int = 200 and text = 200)", False),
     ],
 )
-def test_meaning(text, expected):
+def test_meaning(text: str, expected: bool) -> None:
     assert matches(decode_text(text), SPAN) is expected
 
 
@@ -158,26 +159,26 @@ def test_meaning(text, expected):
         ("double", "int", False),
     ],
 )
-def test_a_declared_type_is_authoritative(key, declared, expected):
+def test_a_declared_type_is_authoritative(key: str, declared: str, expected: bool) -> None:
     reference, scalar = {"attr": {"key": key}}, {"scalar": {"value": "200", "type": declared}}
     assert matches(decode_json(op_call("eq", reference, scalar)), SPAN) is expected
     listed = {"list": {"values": ["1", "200"], "type": declared}}
     assert matches(decode_json(op_call("in", reference, listed)), SPAN) is expected
 
 
-def compare(op, left, right):
+def compare(op: str, left: dict[str, Any], right: dict[str, Any]) -> bool:
     return matches(decode_json(op_call(op, left, right)), SPAN)
 
 
-def attr(key, **more):
+def attr(key: str, **more: str) -> dict[str, Any]:
     return {"attr": {"key": key, **more}}
 
 
-def field(level, name):
+def field(level: str, name: str) -> dict[str, Any]:
     return {"field": {"level": level, "name": name}}
 
 
-def test_two_references():
+def test_two_references() -> None:
     assert compare("lt", field("span", "startTime"), field("span", "endTime"))
     assert compare("eq", attr("int"), attr("double"))
     assert not compare("eq", attr("int"), attr("text"))
@@ -189,16 +190,16 @@ def test_two_references():
     assert compare("eq", attr("both"), attr("both", level="resource"))
 
 
-def some(level, *calls):
+def some(level: str, *calls: dict[str, Any]) -> dict[str, Any]:
     predicate = calls[0] if len(calls) == 1 else {"op": "and", "args": [{"call": call} for call in calls]}
     return {"op": "some", "args": [{"nested": {"level": level}}, {"call": predicate}]}
 
 
-def eq(reference, value):
+def eq(reference: dict[str, Any], value: str) -> dict[str, Any]:
     return {"op": "eq", "args": [reference, {"scalar": {"value": value}}]}
 
 
-def test_some_binds_one_element():
+def test_some_binds_one_element() -> None:
     name, code = field("event", "name"), attr("code", level="event")
     apart = {"op": "and", "args": [{"call": eq(name, "exception")}, {"call": eq(code, "1")}]}
     assert matches(decode_json(encode(apart)), SPAN)
@@ -211,7 +212,7 @@ def test_some_binds_one_element():
     assert matches(decode_json(encode(every)), SPAN)
 
 
-def encode(value):
+def encode(value: object) -> str:
     return json.dumps(value)
 
 
@@ -239,22 +240,22 @@ def encode(value):
         ("9" * 65, None, None),
     ],
 )
-def test_readings(text, number, truth):
+def test_readings(text: str, number: float | None, truth: bool | None) -> None:
     meaning = readings(text)
     assert (meaning.string, repr(meaning.number), meaning.truth) == (text, repr(number), truth)
 
 
 @given(expressions, spans())
-def test_every_filter_answers_for_every_span(expression, span):
+def test_every_filter_answers_for_every_span(expression: Expression, span: Span) -> None:
     assert matches(expression, span) in (True, False)
     assert matches(Not(expression), span) is not matches(expression, span)
 
 
 @given(st.lists(expressions, min_size=2, max_size=3).map(tuple), spans())
-def test_de_morgan(parts, span):
+def test_de_morgan(parts: tuple[Expression, ...], span: Span) -> None:
     assert matches(Not(And(parts)), span) == matches(Or(tuple(Not(part) for part in parts)), span)
 
 
 @given(expressions, spans())
-def test_notations_do_not_change_the_answer(expression, span):
+def test_notations_do_not_change_the_answer(expression: Expression, span: Span) -> None:
     assert matches(decode_json(encode(call(expression))), span) == matches(expression, span)

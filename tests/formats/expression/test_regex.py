@@ -32,7 +32,7 @@ from pilothouse.formats.expression.regex import MAX_PATTERN, check, compile_patt
         "[*+?]?",
     ],
 )
-def test_accepted(pattern):
+def test_accepted(pattern: str) -> None:
     check(pattern)
 
 
@@ -67,12 +67,12 @@ def test_accepted(pattern):
         ("x" * (MAX_PATTERN + 1), "more than"),
     ],
 )
-def test_refused(pattern, what):
+def test_refused(pattern: str, what: str) -> None:
     with pytest.raises(FilterError, match=what):
         check(pattern)
 
 
-def test_a_pattern_matches_anywhere_and_respects_case():
+def test_a_pattern_matches_anywhere_and_respects_case() -> None:
     pattern = compile_pattern("b+")
     assert pattern.search("abbc") is not None
     assert pattern.search("ABBC") is None

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -12,9 +13,11 @@ from pilothouse.formats.expression import (
     Compare,
     Constant,
     Exists,
+    Expression,
     Field,
     FilterError,
     Not,
+    Reference,
     Some,
     decode_json,
     from_object,
@@ -24,49 +27,51 @@ from pilothouse.formats.jaeger.protos.expression_v1_pb2 import Call
 
 
 @given(expressions)
-def test_round_trip(expression):
+def test_round_trip(expression: Expression) -> None:
     assert repr(decode_json(json.dumps(call(expression)))) == repr(expression)
 
 
 @given(expressions)
-def test_the_protobuf_form_says_the_same(expression):
+def test_the_protobuf_form_says_the_same(expression: Expression) -> None:
     message = Call.FromString(ParseDict(call(expression), Call()).SerializeToString())
     assert repr(from_object(MessageToDict(message))) == repr(expression)
 
 
-def attr(key="k", **more):
+def attr(key: str = "k", **more: str) -> dict[str, Any]:
     return {"attr": {"key": key, **more}}
 
 
-def field(name, level="span"):
+def field(name: str, level: str = "span") -> dict[str, Any]:
     return {"field": {"name": name, "level": level}}
 
 
-def scalar(value, **more):
+def scalar(value: object, **more: str) -> dict[str, Any]:
     return {"scalar": {"value": value, **more}}
 
 
-def values(*items, **more):
+def values(*items: object, **more: str) -> dict[str, Any]:
     return {"list": {"values": list(items), **more}}
 
 
-def op(name, *args):
+def op(name: str, *args: dict[str, Any]) -> dict[str, Any]:
     return {"op": name, "args": list(args)}
 
 
-def some(level, predicate):
+def some(level: str, predicate: dict[str, Any]) -> dict[str, Any]:
     return op("some", {"nested": {"level": level}}, {"call": predicate})
 
 
-def test_a_constant_on_the_left_changes_sides():
+def test_a_constant_on_the_left_changes_sides() -> None:
     expected = Compare("lt", Field("span", "duration"), Constant("duration", 2_000_000_000))
     assert from_object(op("gt", scalar("2s"), field("duration"))) == expected
     assert from_object(op("eq", scalar("x"), attr())) == Compare("eq", Attribute("k"), Constant("any", "x"))
 
 
-def test_constants_are_read_as_what_they_stand_beside():
-    def right(reference, **constant):
-        return from_object(op("eq", reference, {"scalar": constant})).right
+def test_constants_are_read_as_what_they_stand_beside() -> None:
+    def right(reference: dict[str, Any], **constant: str) -> Reference | Constant:
+        compared = from_object(op("eq", reference, {"scalar": constant}))
+        assert isinstance(compared, Compare)
+        return compared.right
 
     assert right(attr(), value="200") == Constant("any", "200")
     assert right(attr(), value="200", type="int") == Constant("int", 200)
@@ -79,7 +84,7 @@ def test_constants_are_read_as_what_they_stand_beside():
     assert right(field("spanID"), value="463AC35C9F6413AD") == Constant("string", "463ac35c9f6413ad")
 
 
-def test_collections_are_bound_once_but_may_cross():
+def test_collections_are_bound_once_but_may_cross() -> None:
     crossed = some("event", some("link", op("exists", field("traceID", "link"))))
     assert from_object(crossed) == Some("event", Some("link", Exists(Field("link", "traceID"))))
     beside = op("and", {"call": some("event", op("exists", attr()))}, {"call": some("event", op("exists", attr()))})
@@ -150,14 +155,14 @@ WIDE = op("in", attr(), values(*["x"] * MAX_NODES, type="string"))
         (WIDE, "f.args[1].list", "more than"),
     ],
 )
-def test_what_is_refused_and_where(value, where, what):
+def test_what_is_refused_and_where(value: object, where: str, what: str) -> None:
     with pytest.raises(FilterError) as caught:
         from_object(value, "f")
     assert caught.value.where == where
     assert what in caught.value.what
 
 
-def test_depth_just_within_the_limit():
+def test_depth_just_within_the_limit() -> None:
     assert isinstance(from_object(DEEP["args"][0]["call"]), Not)
 
 
@@ -165,7 +170,7 @@ def test_depth_just_within_the_limit():
     "data",
     ["", "{", "nil", b"\xff", '"\\ud800"', "[" * 60_000, "{" * 100_000, '{"op":"eq","args":[' * 3000, "9" * 5000],
 )
-def test_hostile_json_is_refused(data):
+def test_hostile_json_is_refused(data: str | bytes) -> None:
     with pytest.raises(FilterError):
         decode_json(data)
 
@@ -193,6 +198,6 @@ hostile = st.recursive(
 
 
 @given(hostile)
-def test_any_json_is_a_filter_or_refused(value):
+def test_any_json_is_a_filter_or_refused(value: object) -> None:
     with pytest.raises(FilterError):
         from_object(value)

@@ -9,6 +9,7 @@ from pilothouse.formats.expression import (
     Compare,
     Constant,
     Exists,
+    Expression,
     Field,
     FilterError,
     In,
@@ -17,15 +18,16 @@ from pilothouse.formats.expression import (
     Or,
     decode_text,
 )
+from pilothouse.formats.expression.ast import Level
 from pilothouse.formats.expression.build import MAX_DEPTH, MAX_NODES
 
 
 @given(textual)
-def test_round_trip(expression):
+def test_round_trip(expression: Expression) -> None:
     assert repr(decode_text(written(expression))) == repr(expression)
 
 
-def anything(key, level=None):
+def anything(key: str, level: Level | None = None) -> Attribute:
     return Attribute(key, level)
 
 
@@ -62,11 +64,11 @@ def anything(key, level=None):
         ("a = and", Compare("eq", anything("a"), Constant("any", "and"))),
     ],
 )
-def test_what_a_text_means(text, expected):
+def test_what_a_text_means(text: str, expected: Expression) -> None:
     assert decode_text(text) == expected
 
 
-def test_and_binds_tighter_than_or_and_not_tightest():
+def test_and_binds_tighter_than_or_and_not_tightest() -> None:
     a, b, c = (Exists(anything(key)) for key in "abc")
     assert decode_text("exists a or exists b and exists c") == Or((a, And((b, c))))
     assert decode_text("(exists a or exists b) and exists c") == And((Or((a, b)), c))
@@ -108,7 +110,7 @@ def test_and_binds_tighter_than_or_and_not_tightest():
         ("=", "=", "a key is wanted"),
     ],
 )
-def test_errors_mark_the_wrong_part(text, marked, what):
+def test_errors_mark_the_wrong_part(text: str, marked: str, what: str) -> None:
     with pytest.raises(FilterError) as caught:
         decode_text(text)
     error = caught.value
@@ -131,7 +133,7 @@ def test_errors_mark_the_wrong_part(text, marked, what):
         "a = " + "x" * 20_000,
     ],
 )
-def test_size_and_depth_are_limited(text):
+def test_size_and_depth_are_limited(text: str) -> None:
     with pytest.raises(FilterError, match=r"more than|deeper"):
         decode_text(text)
 
@@ -144,12 +146,12 @@ tokens = words | marks
 
 
 @given(st.lists(tokens, max_size=12).map(" ".join) | st.lists(tokens, max_size=12).map("".join) | st.text(max_size=30))
-def test_any_text_is_a_filter_or_refused_within_its_bounds(text):
+def test_any_text_is_a_filter_or_refused_within_its_bounds(text: str) -> None:
     error = refusal(text)
     assert error is None or 0 <= error.offset <= error.offset + error.length <= len(text)
 
 
-def refusal(text):
+def refusal(text: str) -> FilterError | None:
     try:
         decode_text(text)
     except FilterError as error:

@@ -1,10 +1,11 @@
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given
 from tests.formats.jaeger.strategies import jaeger_spans
 from tests.formats.strategies import identical
 
 from pilothouse.formats.jaeger import proto
-from pilothouse.formats.jaeger.model import Process
+from pilothouse.formats.jaeger.model import JaegerSpan, Process
 from pilothouse.formats.jaeger.protos import (
     api_v2_model_pb2,
     api_v2_query_pb2,
@@ -15,12 +16,12 @@ from pilothouse.kit.errors import InvalidInput
 
 
 @given(jaeger_spans)
-def test_every_field_survives_the_wire(span):
+def test_every_field_survives_the_wire(span: JaegerSpan) -> None:
     data = proto.to_message(span).SerializeToString()
     assert identical(proto.from_message(api_v2_model_pb2.Span.FromString(data)), span)
 
 
-def test_a_spans_own_process_wins_over_the_batchs():
+def test_a_spans_own_process_wins_over_the_batchs() -> None:
     message = api_v2_model_pb2.Span(trace_id=bytes(16), span_id=bytes(8))
     assert proto.from_message(message, Process("batch")).process == Process("batch")
     message.process.service_name = "own"
@@ -28,26 +29,26 @@ def test_a_spans_own_process_wins_over_the_batchs():
     assert proto.from_message(api_v2_model_pb2.Span(trace_id=bytes(16), span_id=bytes(8))).process == Process("")
 
 
-def test_short_trace_ids_are_extended_and_other_lengths_refused():
+def test_short_trace_ids_are_extended_and_other_lengths_refused() -> None:
     message = api_v2_model_pb2.Span(trace_id=b"12345678", span_id=bytes(8))
     assert proto.from_message(message).trace_id == bytes(8) + b"12345678"
-    for wrong in ({"trace_id": b"1"}, {"span_id": b"1"}, {"trace_id": b""}):
+    for trace_id, span_id in ((b"1", bytes(8)), (bytes(16), b"1"), (b"", bytes(8))):
         with pytest.raises(InvalidInput):
-            proto.from_message(api_v2_model_pb2.Span(**({"trace_id": bytes(16), "span_id": bytes(8)} | wrong)))
+            proto.from_message(api_v2_model_pb2.Span(trace_id=trace_id, span_id=span_id))
 
 
 @pytest.mark.parametrize("ns", [0, 1, -1, 10**9, -(10**9) - 1, 2**63 - 1, -(2**63)])
-def test_durations_are_exact_and_well_formed(ns):
+def test_durations_are_exact_and_well_formed(ns: int) -> None:
     message = proto.to_duration(ns)
     assert proto.from_duration(message) == ns
     assert message.seconds * message.nanos >= 0
 
 
-def numbers(message):
+def numbers(message: type[Message]) -> dict[str, int]:
     return {field.name: field.number for field in message.DESCRIPTOR.fields}
 
 
-def test_the_messages_are_jaegers():
+def test_the_messages_are_jaegers() -> None:
     """Packages, names and numbers that clients have compiled in."""
     v2, v3 = api_v2_query_pb2.DESCRIPTOR, api_v3_query_service_pb2.DESCRIPTOR
     assert v2.services_by_name["QueryService"].full_name == "jaeger.api_v2.QueryService"

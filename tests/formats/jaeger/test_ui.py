@@ -1,5 +1,6 @@
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 from tests.formats.jaeger.strategies import jaeger_spans
 
 from pilothouse.formats.jaeger import ui
+from pilothouse.formats.jaeger.model import JaegerSpan
 from pilothouse.formats.jaeger.translate import from_otlp, to_otlp
-from pilothouse.formats.otlp.model import Event, Link, Resource, Scope, Span
+from pilothouse.formats.otlp.model import Event, Link, Resource, Scope, Span, Value
 from pilothouse.kit.errors import InvalidInput
 
 TRACE, SPAN, PARENT = (
@@ -18,18 +20,19 @@ TRACE, SPAN, PARENT = (
 )
 
 
-def span(**fields):
-    defaults = {"resource": Resource({"service.name": "shop"}), "scope": Scope(), "name": "buy"}
+def span(**fields: Any) -> Span:
+    defaults: dict[str, Any] = {"resource": Resource({"service.name": "shop"}), "scope": Scope(), "name": "buy"}
     return Span(
         TRACE, SPAN, **(defaults | {"start": 1_700_000_000_123_456_789, "end": 1_700_000_000_124_458_000} | fields)
     )
 
 
-def document(*spans, **trace):
-    return json.loads(ui.encode([ui.to_trace(spans, **trace)]))
+def document(*spans: Span, **trace: Any) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(ui.encode([ui.to_trace(spans, **trace)]))
+    return written
 
 
-def test_the_written_form_is_what_the_ui_reads():
+def test_the_written_form_is_what_the_ui_reads() -> None:
     written = document(
         span(
             parent_span_id=PARENT,
@@ -95,18 +98,18 @@ def test_the_written_form_is_what_the_ui_reads():
     }
 
 
-def test_equal_resources_are_one_process_and_only_equal_ones():
+def test_equal_resources_are_one_process_and_only_equal_ones() -> None:
     resources = [{"service.name": "a", "n": value} for value in (1, 1, 1.0, True, 1)]
     (trace,) = document(*(span(resource=Resource(attributes)) for attributes in resources))["data"]
     assert [item["processID"] for item in trace["spans"]] == ["p1", "p1", "p2", "p3", "p1"]
     assert set(trace["processes"]) == {"p1", "p2", "p3"}
 
 
-def test_a_negative_duration_is_written_as_zero():
+def test_a_negative_duration_is_written_as_zero() -> None:
     assert document(span(end=5))["data"][0]["spans"][0]["duration"] == 0
 
 
-def microseconds(item):
+def microseconds(item: JaegerSpan) -> object:
     """What microseconds, and 64-bit trace ids in references, leave of a span."""
     return [(log.time // 1000, log.fields) for log in item.logs], (
         item.start // 1000,
@@ -119,7 +122,7 @@ def microseconds(item):
 
 
 @given(jaeger_spans.filter(lambda item: any(item.trace_id) and any(item.span_id)))
-def test_the_jaeger_model_survives_in_microseconds(item):
+def test_the_jaeger_model_survives_in_microseconds(item: JaegerSpan) -> None:
     otlp = to_otlp([item])
     (once,) = from_otlp(otlp)
     (again,) = from_otlp(ui.decode(ui.encode([ui.to_trace(otlp)])))
@@ -127,7 +130,7 @@ def test_the_jaeger_model_survives_in_microseconds(item):
     assert (again.trace_id, again.span_id, again.flags) == (once.trace_id, once.span_id, once.flags)
 
 
-def tag(**members):
+def tag(**members: object) -> Value:
     text = json.dumps(
         {
             "traceID": "1",
@@ -168,7 +171,7 @@ def tag(**members):
         ({"value": "t"}, "t"),
     ],
 )
-def test_tags_are_read_by_their_type(members, value):
+def test_tags_are_read_by_their_type(members: dict[str, Any], value: Value) -> None:
     assert repr(tag(**members)) == repr(value)
 
 
@@ -191,29 +194,29 @@ def test_tags_are_read_by_their_type(members, value):
         {"value": [1]},
     ],
 )
-def test_tags_that_are_not_of_their_type_are_refused_with_their_place(members):
+def test_tags_that_are_not_of_their_type_are_refused_with_their_place(members: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as caught:
         tag(**members)
     assert caught.value.where == "spans[0]"
     assert "'k'" in caught.value.what
 
 
-def one(**members):
+def one(**members: object) -> dict[str, Any]:
     base = {"traceID": "1", "spanID": "2", "operationName": "o", "startTime": 1, "duration": 2, "processID": "p1"}
     return {"traceID": "1", "spans": [base | members], "processes": {"p1": {"serviceName": "s", "tags": None}}}
 
 
-def decode(value):
+def decode(value: object) -> list[Span]:
     return ui.decode(json.dumps(value).encode())
 
 
-def test_documents_and_single_traces_are_read():
+def test_documents_and_single_traces_are_read() -> None:
     assert len(decode({"data": [one(), one()]})) == 2
     assert len(decode(one())) == 1
     assert decode({"data": []}) == []
 
 
-def test_old_forms_of_parent_and_process():
+def test_old_forms_of_parent_and_process() -> None:
     (decoded,) = decode(one(parentSpanID="3", process={"serviceName": "inner"}, processID="gone"))
     assert decoded.parent_span_id == PARENT
     assert decoded.service == "inner"
@@ -221,7 +224,7 @@ def test_old_forms_of_parent_and_process():
     assert root.parent_span_id == b""
 
 
-def test_references_to_nothing_are_dropped():
+def test_references_to_nothing_are_dropped() -> None:
     (decoded,) = decode(one(references=[{"refType": "CHILD_OF", "traceID": "0", "spanID": "0"}]))
     assert (decoded.parent_span_id, decoded.links) == (b"", ())
 
@@ -241,7 +244,7 @@ def test_references_to_nothing_are_dropped():
         {"operationName": None},
     ],
 )
-def test_malformed_spans(members):
+def test_malformed_spans(members: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         decode(one(**members))
 
@@ -249,13 +252,13 @@ def test_malformed_spans(members):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"{}", b'{"data": 1}', b'{"data": [1]}', b"\xff", b"[" * 100_000, b"3"]
 )
-def test_malformed_documents(body):
+def test_malformed_documents(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         ui.decode(body)
 
 
 @given(st.data())
-def test_truncated_documents(data):
+def test_truncated_documents(data: st.DataObject) -> None:
     encoded = ui.encode([ui.to_trace([span(attributes={"k": 1})])])
     with pytest.raises(InvalidInput):
         ui.decode(encoded[: data.draw(st.integers(0, len(encoded) - 1))])

@@ -1,5 +1,6 @@
 import json as stdlib
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,34 +8,34 @@ from hypothesis import strategies as st
 from tests.formats.strategies import identical, spans
 
 from pilothouse.formats.otlp import json, proto
-from pilothouse.formats.otlp.model import Event, Link, Resource, Scope, Span
+from pilothouse.formats.otlp.model import Event, Link, Resource, Scope, Span, Value
 from pilothouse.kit.errors import InvalidInput, LimitExceeded
 
 
-def decode(document):
+def decode(document: object) -> list[Span]:
     return proto.decode_request(json.decode_request(stdlib.dumps(document).encode()))
 
 
-def wrap(span):
+def wrap(span: dict[str, Any]) -> dict[str, Any]:
     return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
 
 
-def value(document):
+def value(document: object) -> Value:
     (span,) = decode(wrap({"attributes": [{"key": "k", "value": document}]}))
     return span.attributes["k"]
 
 
 @given(spans())
-def test_every_field_of_a_span_survives(span):
+def test_every_field_of_a_span_survives(span: Span) -> None:
     assert identical(proto.decode_request(json.decode_request(json.encode([span]))), [span])
 
 
 @given(st.lists(spans(), max_size=4))
-def test_json_and_protobuf_say_the_same(batch):
+def test_json_and_protobuf_say_the_same(batch: list[Span]) -> None:
     assert json.decode_request(json.encode(batch)) == proto.encode(batch)
 
 
-def test_the_written_form_is_the_specified_one():
+def test_the_written_form_is_the_specified_one() -> None:
     span = Span(
         trace_id=bytes.fromhex("5b8efff798038103d269b633813fc60c"),
         span_id=bytes.fromhex("eee19b7ec3c1b174"),
@@ -106,7 +107,7 @@ def test_the_written_form_is_the_specified_one():
     assert b"\n" not in json.encode([span])
 
 
-def test_reading_is_lenient_where_proto3_json_is():
+def test_reading_is_lenient_where_proto3_json_is() -> None:
     (span,) = decode(
         wrap(
             {
@@ -147,7 +148,7 @@ def test_reading_is_lenient_where_proto3_json_is():
         (None, None),
     ],
 )
-def test_values(document, expected):
+def test_values(document: object, expected: Value) -> None:
     assert identical(value(document), expected)
 
 
@@ -171,7 +172,7 @@ def test_values(document, expected):
         ({"attributes": {"k": "v"}}, "spans[0].attributes"),
     ],
 )
-def test_errors_name_the_field(span, path):
+def test_errors_name_the_field(span: dict[str, Any], path: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         decode(wrap(span))
     assert path in caught.value.what.replace("[...]", "[0]")
@@ -190,24 +191,24 @@ def test_errors_name_the_field(span, path):
         b"1" * 9999,
     ],
 )
-def test_malformed_bodies(body):
+def test_malformed_bodies(body: bytes) -> None:
     with pytest.raises(InvalidInput):
         json.decode_request(body)
 
 
-def test_a_huge_number_is_an_error_not_a_crash():
+def test_a_huge_number_is_an_error_not_a_crash() -> None:
     for number in (b"9" * 10_000, b"1e999999", b"-" + b"9" * 400):
         with pytest.raises(InvalidInput):
             json.decode_request(b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"flags":' + number + b"}]}]}]}")
 
 
-def test_half_a_surrogate_pair_is_malformed():
+def test_half_a_surrogate_pair_is_malformed() -> None:
     with pytest.raises(InvalidInput):
         json.decode_request(b'{"resourceSpans":[{"schemaUrl":"\\ud800"}]}')
 
 
 @pytest.mark.parametrize("depth", [proto.MAX_VALUE_DEPTH + 1, 100, 100_000])
-def test_nesting_is_limited(depth):
+def test_nesting_is_limited(depth: int) -> None:
     body = b'{"arrayValue":{"values":[' * depth + b"{}" + b"]}}" * depth
     with pytest.raises(LimitExceeded):
         json.decode_request(
@@ -215,13 +216,13 @@ def test_nesting_is_limited(depth):
         )
 
 
-def test_deep_nesting_in_an_unknown_field_is_no_crash():
+def test_deep_nesting_in_an_unknown_field_is_no_crash() -> None:
     with pytest.raises((InvalidInput, LimitExceeded)):
         json.decode_request(b'{"future":' + b"[" * 200_000 + b"]" * 200_000 + b"}")
 
 
 @given(spans(), st.data())
-def test_truncated_input_is_refused(span, data):
+def test_truncated_input_is_refused(span: Span, data: st.DataObject) -> None:
     encoded = json.encode([span])
     with pytest.raises(InvalidInput):
         json.decode_request(encoded[: data.draw(st.integers(0, len(encoded) - 1))])

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -9,39 +10,41 @@ from opentelemetry.proto.common.v1 import common_pb2
 from tests.formats.strategies import identical, spans, values
 
 from pilothouse.formats.otlp import proto
-from pilothouse.formats.otlp.model import Resource, Scope, Span
+from pilothouse.formats.otlp.model import Resource, Scope, Span, Value
 from pilothouse.kit.errors import InvalidInput, LimitExceeded
 
 
-def nested(depth, wrap):
-    value = "core"
+def nested(depth: int, wrap: Callable[[Value], Value]) -> Value:
+    value: Value = "core"
     for _ in range(depth - 1):
         value = wrap(value)
     return value
 
 
 @given(values)
-def test_every_value_survives(value):
+def test_every_value_survives(value: Value) -> None:
     assert identical(proto.any_value_from_bytes(proto.any_value_to_bytes(value)), value)
 
 
-def test_nan_survives():
-    assert math.isnan(proto.any_value_from_bytes(proto.any_value_to_bytes(math.nan)))
+def test_nan_survives() -> None:
+    survived = proto.any_value_from_bytes(proto.any_value_to_bytes(math.nan))
+    assert isinstance(survived, float)
+    assert math.isnan(survived)
 
 
 @given(spans())
-def test_every_field_of_a_span_survives(span):
+def test_every_field_of_a_span_survives(span: Span) -> None:
     assert identical(proto.decode_request(proto.encode([span])), [span])
 
 
 @given(st.lists(spans(), max_size=5))
-def test_grouping_loses_and_invents_nothing(batch):
+def test_grouping_loses_and_invents_nothing(batch: list[Span]) -> None:
     decoded = proto.decode_request(proto.encode(batch))
     assert sorted(map(repr, decoded)) == sorted(map(repr, batch))
 
 
-def test_spans_are_grouped_by_what_their_resource_says_not_by_what_python_calls_equal():
-    def span(number, value):
+def test_spans_are_grouped_by_what_their_resource_says_not_by_what_python_calls_equal() -> None:
+    def span(number: int, value: Value) -> Span:
         return Span(bytes(16), bytes([number] * 8), Resource({"n": value}), Scope("lib"), "s", 1, 2)
 
     data = proto.to_traces_data([span(1, 1), span(2, 1.0), span(3, True), span(4, 1)])
@@ -49,18 +52,18 @@ def test_spans_are_grouped_by_what_their_resource_says_not_by_what_python_calls_
     assert sizes == [[2], [1], [1]]
 
 
-def test_traces_data_is_an_export_request():
+def test_traces_data_is_an_export_request() -> None:
     span = Span(bytes(16), bytes(8), Resource({"a": 1}), Scope("lib"), "s", 1, 2)
     request = trace_service_pb2.ExportTraceServiceRequest.FromString(proto.encode([span]))
     assert request.resource_spans[0].scope_spans[0].spans[0].name == "s"
 
 
-def test_enum_numbers_from_the_future_are_kept():
+def test_enum_numbers_from_the_future_are_kept() -> None:
     span = Span(bytes(16), bytes(8), Resource(), Scope(), "s", 1, 2, kind=77, status_code=9)
     assert proto.decode_request(proto.encode([span])) == [span]
 
 
-def test_a_key_without_value_is_empty_and_the_last_of_equal_keys_counts():
+def test_a_key_without_value_is_empty_and_the_last_of_equal_keys_counts() -> None:
     message = proto.to_traces_data([Span(b"t", b"s", Resource(), Scope(), "s", 1, 2)])
     pairs = message.resource_spans[0].resource.attributes
     pairs.add(key="none")
@@ -72,7 +75,7 @@ def test_a_key_without_value_is_empty_and_the_last_of_equal_keys_counts():
 
 
 @pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"k": value}])
-def test_nesting_is_limited_both_ways(wrap):
+def test_nesting_is_limited_both_ways(wrap: Callable[[Value], Value]) -> None:
     deepest = nested(proto.MAX_VALUE_DEPTH, wrap)
     span = Span(bytes(16), bytes(8), Resource({"deep": deepest}), Scope(), "s", 1, 2)
     assert proto.decode_request(proto.encode([span])) == [span]
@@ -80,7 +83,7 @@ def test_nesting_is_limited_both_ways(wrap):
         proto.any_value_to_bytes(nested(proto.MAX_VALUE_DEPTH + 1, wrap))
 
 
-def test_a_value_too_deep_for_us_is_a_limit_and_too_deep_for_protobuf_is_malformed():
+def test_a_value_too_deep_for_us_is_a_limit_and_too_deep_for_protobuf_is_malformed() -> None:
     message = common_pb2.AnyValue(string_value="core")
     for depth in range(200):
         outer = common_pb2.AnyValue()
@@ -97,7 +100,7 @@ def test_a_value_too_deep_for_us_is_a_limit_and_too_deep_for_protobuf_is_malform
         proto.any_value_from_bytes(data)
 
 
-def _varint(number):
+def _varint(number: int) -> bytes:
     out = b""
     while number > 127:
         out += bytes([number & 127 | 128])
@@ -105,18 +108,18 @@ def _varint(number):
     return out + bytes([number])
 
 
-def test_unknown_fields_are_ignored():
+def test_unknown_fields_are_ignored() -> None:
     data = proto.encode([Span(bytes(16), bytes(8), Resource(), Scope(), "s", 1, 2)]) + b"\xfa\x7f\x03abc"
     assert len(proto.decode_request(data)) == 1
 
 
-def test_invalid_utf8_is_malformed():
+def test_invalid_utf8_is_malformed() -> None:
     with pytest.raises(InvalidInput):
         proto.decode_request(b"\x0a\x04\x1a\x02\xff\xfe")
 
 
 @given(spans(), st.data())
-def test_truncated_input_is_refused_or_a_prefix_never_a_crash(span, data):
+def test_truncated_input_is_refused_or_a_prefix_never_a_crash(span: Span, data: st.DataObject) -> None:
     encoded = proto.encode([span])
     cut = data.draw(st.integers(0, len(encoded) - 1))
     try:
@@ -127,7 +130,7 @@ def test_truncated_input_is_refused_or_a_prefix_never_a_crash(span, data):
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_refused_or_decoded_never_a_crash(data):
+def test_garbage_is_refused_or_decoded_never_a_crash(data: bytes) -> None:
     for decode in (proto.decode_request, proto.any_value_from_bytes):
         with suppress(InvalidInput, LimitExceeded):
             decode(data)
