@@ -63,7 +63,6 @@ export default function CommandPalette({ onClose }: { onClose: () => void }) {
       </div>
       <div id="palette-list" ref={list} role="listbox" aria-label="Results" className={css.list}>
         {commands.map((command, index) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the field above handles the keys, as a combobox does
           <div
             key={command.key}
             id={`palette-${index}`}

@@ -28,7 +28,7 @@ function capitalize(word: string): string {
 export function StatusDot() {
   const { data, isError, error, dataUpdatedAt } = useQuery(statusQuery);
   const [open, control] = useDisclosure(false);
-  const away = useSeconds(dataUpdatedAt || Date.now());
+  const away = useSeconds(dataUpdatedAt);
   const verdict = isError
     ? { level: "bad" as Level, word: "No answer", reasons: [asProblem(error).title] }
     : data

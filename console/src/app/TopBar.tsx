@@ -8,7 +8,7 @@ import { TimeRange } from "../ui/TimeRange";
 import { StatusDot } from "./StatusDot";
 import css from "./TopBar.module.css";
 
-const PALETTE_KEYS = navigator.platform.startsWith("Mac") ? "⌘K" : "Ctrl K";
+const PALETTE_KEYS = /Mac/.test(navigator.userAgent) ? "⌘K" : "Ctrl K";
 
 interface TopBarProps {
   onMenu: () => void;

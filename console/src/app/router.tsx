@@ -24,7 +24,7 @@ const homeRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/",
   beforeLoad: () => {
-    throw redirect({ to: "/traces/search", replace: true });
+    redirect({ to: "/traces/search", replace: true, throw: true });
   },
 });
 
@@ -32,7 +32,7 @@ const tracesRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/traces",
   beforeLoad: () => {
-    throw redirect({ to: "/traces/search", replace: true });
+    redirect({ to: "/traces/search", replace: true, throw: true });
   },
 });
 

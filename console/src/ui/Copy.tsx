@@ -4,12 +4,13 @@ import { Icon, type IconName } from "./Icon";
 
 /** Copies even where the clipboard API is absent: a console reached over plain HTTP on another machine has none. */
 export async function copyText(text: string): Promise<void> {
-  if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
+  if (window.isSecureContext) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea");
   area.value = text;
   area.className = "ph-hidden";
   document.body.append(area);
   area.select();
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- the only way where the clipboard API is absent
   document.execCommand("copy");
   area.remove();
 }

@@ -38,10 +38,12 @@ export function FilterInput({ value, onSubmit, useSuggestions, fault, inputRef }
   const current = text === value ? (fault ?? null) : null;
   const mistake = checked ? (checkFilter(text) ?? current) : lexFilter(text).fault;
 
-  useEffect(() => {
+  const [seen, setSeen] = useState(value);
+  if (value !== seen) {
+    setSeen(value);
     setText(value);
     setChecked(true);
-  }, [value]);
+  }
 
   const put = (suggestion: Suggestion) => {
     const next = applyCompletion(text, completionAt(text, caret), suggestion.insert);

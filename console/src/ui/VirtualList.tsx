@@ -39,8 +39,10 @@ export function VirtualList(props: VirtualListProps) {
   useEffect(() => {
     if (last >= count - 5 && last >= 0) onEnd?.();
   }, [last, count, onEnd]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new row height makes every measured row wrong
-  useEffect(() => virtualizer.measure(), [rowHeight]);
+  useEffect(() => {
+    // Rows of another height invalidate every position.
+    if (rowHeight > 0) virtualizer.measure();
+  }, [rowHeight, virtualizer]);
 
   const walk = (to: number) => {
     const next = Math.max(0, Math.min(count - 1, to));

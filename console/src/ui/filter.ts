@@ -95,7 +95,7 @@ export function lexFilter(text: string): Lexed {
   const tokens: Token[] = [];
   const state: State = { expects: "key", key: "", open: [] };
   let fault: Fault | null = null;
-  for (let from = 0; from < text.length; ) {
+  for (let from = 0; from < text.length;) {
     const pattern = state.expects === "value" ? AT_VALUE : ELSEWHERE;
     pattern.lastIndex = from;
     const lexeme = pattern.exec(text)?.[0] ?? text.slice(from, from + 1);

@@ -14,7 +14,6 @@ import css from "./states.module.css";
 export function CodeBlock({ code, label }: { code: string; label: string }) {
   return (
     <div className={css.code}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it */}
       <pre tabIndex={0}>{code}</pre>
       <CopyIcon text={code} label={`Copy ${label}`} />
     </div>

@@ -14,7 +14,6 @@ export function EventList({ events, spanStart }: { events: SpanEvent[]; spanStar
       {events.map((event, index) => {
         const moment = BigInt(event.timeUnixNano);
         return (
-          // biome-ignore lint/suspicious/noArrayIndexKey: two events may be equal in everything
           <li key={index} className={css.event}>
             <div className={css.eventHead}>
               <bdi>{event.name || "unnamed event"}</bdi>
@@ -42,7 +41,6 @@ export function LinkList({ links, traceId, onSpan }: LinkListProps) {
   return (
     <ul className={css.list}>
       {links.map((link, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: two links may be equal in everything
         <li key={index} className={css.event}>
           <div className={css.eventHead}>
             <Icon name="link" size={13} />

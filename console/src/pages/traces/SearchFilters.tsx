@@ -1,6 +1,6 @@
 import { SegmentedControl, Select, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { type RefObject, useEffect, useState } from "react";
+import { type RefObject, useState } from "react";
 import { keysQuery, operationsQuery, servicesQuery, valuesQuery } from "../../api/queries";
 import { FilterInput, type Suggestion } from "../../ui/FilterInput";
 import { type Completion, type Fault, OPERATORS, quoteKey, quoteWord, WELL_KNOWN } from "../../ui/filter";
@@ -101,7 +101,11 @@ interface DurationFieldProps {
 
 function DurationField({ label, placeholder, value, onChange }: DurationFieldProps) {
   const [text, setText] = useState(value ?? "");
-  useEffect(() => setText(value ?? ""), [value]);
+  const [seen, setSeen] = useState(value);
+  if (value !== seen) {
+    setSeen(value);
+    setText(value ?? "");
+  }
   const wrong = text.trim() !== "" && parseDuration(text) === null;
   const commit = () => {
     if (!wrong && (text.trim() || undefined) !== value) onChange(text.trim() || undefined);

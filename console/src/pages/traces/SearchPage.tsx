@@ -18,7 +18,7 @@ import { NoMatch, NoSpans } from "./SearchEmpty";
 import { SearchFilters } from "./SearchFilters";
 import css from "./SearchPage.module.css";
 import { SearchTools } from "./SearchTools";
-import { countFilters, type SearchState } from "./searchState";
+import { countFilters, readSearchSearch, type SearchState } from "./searchState";
 import { TraceRow, TraceRowHeader } from "./TraceRow";
 
 const route = getRouteApi("/traces/search");
@@ -26,17 +26,15 @@ const SCROLL_ID = "traces-search";
 
 export function SearchPage() {
   const search = route.useSearch();
-  const { from, to, live, ...question } = search;
+  const { live } = search;
+  const question = readSearchSearch({ ...search });
   const navigate = route.useNavigate();
   const range = rangeOf(search);
   const answer = useInfiniteQuery(searchQuery(question, range, live === "1"));
   const status = useQuery(statusQuery);
   const filterField = useRef<HTMLInputElement>(null);
   const traces = useMemo(() => answer.data?.pages.flatMap((page) => page.traces) ?? [], [answer.data]);
-  const warnings = useMemo(
-    () => [...new Set(answer.data?.pages.flatMap((page) => page.warnings ?? []))],
-    [answer.data],
-  );
+  const warnings = useMemo(() => [...new Set(answer.data?.pages.flatMap((page) => page.warnings))], [answer.data]);
   const set = useCallback(
     (change: SearchState) => void navigate({ search: (previous) => ({ ...previous, ...change }) }),
     [navigate],
@@ -120,7 +118,7 @@ function Results({ traces, answer }: ResultsProps) {
       count={traces.length}
       rowHeight={narrow ? 60 : 32}
       keyOf={(index) => traceAt(index).traceId}
-      row={(index) => <TraceRow trace={traceAt(index)} longest={longest} narrow={narrow ?? false} />}
+      row={(index) => <TraceRow trace={traceAt(index)} longest={longest} narrow={narrow} />}
       header={narrow ? undefined : <TraceRowHeader />}
       footer={
         <div className={css.end}>
@@ -155,7 +153,6 @@ function Loading() {
   return (
     <div className={css.loading} data-state="loading" role="status" aria-label="Searching">
       {Array.from({ length: 16 }, (_, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the rows have nothing else
         <Skeleton key={index} height={14} width={`${96 - ((index * 7) % 30)}%`} animate={index < 1} />
       ))}
     </div>

@@ -73,14 +73,13 @@ export function SpanPanel({ tree, index, tab, onTab, onClose, onSpan }: SpanPane
           className={css.tabs}
           aria-label="Show"
           value={tab}
-          onChange={(value) => onTab(value as PanelTab)}
+          onChange={(value) => onTab(value)}
           data={[
             { value: "details", label: "Details" },
             { value: "json", label: "JSON" },
           ]}
         />
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it */}
       <div className={css.content} tabIndex={0}>
         {detail.data ? (
           tab === "json" ? (
@@ -107,7 +106,7 @@ function Details({ span, trace, onSpan }: { span: SpanDetail; trace: string; onS
           {span.statusMessage}
         </p>
       )}
-      {(span.warnings ?? []).map((warning) => (
+      {span.warnings.map((warning) => (
         <p key={warning} className={css.warning}>
           <Icon name="warning" size={13} />
           {warning}
@@ -194,7 +193,6 @@ function Status({ code }: { code: number }) {
 function Grip({ width, onWidth }: { width: number; onWidth: (width: number) => void }) {
   const clamp = (value: number) => Math.max(320, Math.min(window.innerWidth * 0.7, value));
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a rule cannot be dragged; this is the window splitter of ARIA
     <div
       className={css.grip}
       role="separator"
@@ -220,7 +218,6 @@ function Loading() {
   return (
     <div className={css.loading} data-state="loading" role="status" aria-label="Loading the span">
       {Array.from({ length: 8 }, (_, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the rows have nothing else
         <Skeleton key={index} height={12} width={`${88 - ((index * 13) % 40)}%`} />
       ))}
     </div>

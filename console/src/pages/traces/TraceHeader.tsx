@@ -23,11 +23,11 @@ export function TraceHeader({ tree, staleSince, onRefresh, onService }: TraceHea
   const start = BigInt(trace.start);
   const rootService = tree.services[tree.service[0] ?? 0] ?? "";
   const rootName = trace.names[trace.spans.name[0] ?? 0] ?? "";
-  const orphans = trace.spans.orphan?.filter(Boolean).length ?? 0;
+  const orphans = trace.spans.orphan.filter(Boolean).length;
   const missing = [
     ...(trace.truncated ? [`Only the first spans of this trace are shown: it is larger than the server's limit.`] : []),
     ...(orphans > 0 ? [`${plural(orphans, "span")} whose parent was not received: shown as roots of their own.`] : []),
-    ...(trace.warnings ?? []),
+    ...trace.warnings,
   ];
   return (
     <header className={css.header}>

@@ -42,7 +42,6 @@ function Loading() {
       <Skeleton height={14} width={560} maw="95%" />
       <Skeleton height={57} mt={12} />
       {Array.from({ length: 14 }, (_, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the rows have nothing else
         <Skeleton key={index} height={12} ml={(index % 5) * 12} width={`${90 - ((index * 11) % 40)}%`} />
       ))}
     </div>

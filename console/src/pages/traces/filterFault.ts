@@ -13,7 +13,9 @@ export function filterFault(problem: Problem, filter: string): Fault | null {
   const place = /(\d+)\s*$/.exec(where)?.[1];
   const message = problem.detail ?? problem.title;
   if (place === undefined) return { from: 0, to: filter.length, message };
-  const from = [...filter].slice(0, Math.max(0, Number(place) - 1)).join("").length;
+  const from = Array.from(filter)
+    .slice(0, Math.max(0, Number(place) - 1))
+    .join("").length;
   const start = Math.min(from, Math.max(0, filter.length - 1));
   const word = /^\s*\S+/.exec(filter.slice(start))?.[0].length ?? 1;
   return { from: start, to: start + word, message };

@@ -3,18 +3,17 @@
 import type { Listener } from "../../api/schema";
 
 /** The base URL of a listener, with a host the reader's machine can reach. */
-export function listenerUrl(listeners: Listener[], name: string): string | null {
+export function listenerUrl(listeners: Listener[], name: string, here = location.hostname): string | null {
   const listener = listeners.find((entry) => entry.name === name);
   if (!listener) return null;
-  return (listener.url || `http://${listener.address}`)
-    .replace(/\/$/, "")
-    .replace("//0.0.0.0:", "//127.0.0.1:")
-    .replace("//[::]:", "//[::1]:");
+  // A listener on every interface is reached by the name this page was reached by.
+  const everywhere = /^(0\.0\.0\.0|\[::\]):/.test(listener.address);
+  return everywhere ? listener.url.replace(/(?<=:\/\/)(\[[^\]]*\]|[^:/]*)/, here) : listener.url;
 }
 
 /** One span by curl over OTLP/HTTP JSON. `seed`: 24 random bytes for its ids. */
-export function firstSpanCommand(listeners: Listener[], seed: Uint8Array): string {
-  const base = listenerUrl(listeners, "otlp_http");
+export function firstSpanCommand(listeners: Listener[], seed: Uint8Array, here?: string): string {
+  const base = listenerUrl(listeners, "otlp_http", here);
   if (!base) return "# This server does not listen for OTLP over HTTP; see “pilothouse config show”.";
   const hex = Array.from(seed, (byte) => byte.toString(16).padStart(2, "0")).join("");
   const span = {
@@ -33,9 +32,9 @@ export function firstSpanCommand(listeners: Listener[], seed: Uint8Array): strin
 }
 
 /** The standard environment of OpenTelemetry SDKs. */
-export function sdkEnvironment(listeners: Listener[]): string {
-  const grpc = listenerUrl(listeners, "otlp_grpc");
-  const http = listenerUrl(listeners, "otlp_http");
+export function sdkEnvironment(listeners: Listener[], here?: string): string {
+  const grpc = listenerUrl(listeners, "otlp_grpc", here);
+  const http = listenerUrl(listeners, "otlp_http", here);
   const [protocol, url] = http ? ["http/protobuf", http] : ["grpc", grpc];
   if (!url) return "# This server does not listen for OTLP; see “pilothouse config show”.";
   return [

@@ -28,7 +28,6 @@ export function Minimap({ tree, rows, view, first, last, onView, onRow }: Minima
   const scheme = useComputedColorScheme("dark");
   const [drag, setDrag] = useState<{ from: number; to: number } | null>(null);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the scheme changes the colours that are read from the style
   useEffect(() => {
     if (canvas.current && width > 0) paint(canvas.current, tree, rows, Math.round(width));
   }, [tree, rows, width, scheme]);

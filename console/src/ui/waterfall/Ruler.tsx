@@ -35,7 +35,6 @@ export function Ruler({ view, ticks, names, onNames }: RulerProps) {
     <div className={css.ruler}>
       <span className={css.names}>Service and operation</span>
       {onNames && (
-        // biome-ignore lint/a11y/useSemanticElements: a rule cannot be dragged; this is the window splitter of ARIA
         <div
           className={css.splitter}
           role="separator"

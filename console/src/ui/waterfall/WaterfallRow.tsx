@@ -35,8 +35,6 @@ export const WaterfallRow = memo(function WaterfallRow(props: WaterfallRowProps)
   const room = Math.max(2, Math.floor((names - 150) / INDENT));
   const indent = Math.min(depth, room) * INDENT;
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the tree around the rows has the keys
-    // biome-ignore lint/a11y/noStaticElementInteractions: the item around this row has the role
     <div
       className={css.row}
       data-cursor={cursor}
@@ -59,7 +57,7 @@ export const WaterfallRow = memo(function WaterfallRow(props: WaterfallRowProps)
             <span className="ph-hidden">error</span>
           </span>
         )}
-        {trace.spans.orphan?.[index] && (
+        {trace.spans.orphan[index] && (
           <span className={css.orphan} title="The parent of this span was not received">
             <Icon name="warning" size={13} />
             <span className="ph-hidden">parent not received</span>
@@ -82,8 +80,6 @@ function Toggle({ tree, index, folded, onFold }: Pick<WaterfallRowProps, "tree" 
   const below = (tree.end[index] ?? 0) - index - 1;
   const errors = tree.errorsBelow[index] ?? 0;
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the tree around the rows has the keys
-    // biome-ignore lint/a11y/noStaticElementInteractions: a pointer's shortcut for keys of the tree
     <span
       className={css.toggle}
       data-folded={folded}

@@ -82,7 +82,7 @@ export function hasChildren(tree: SpanTree, index: number): boolean {
 export function visibleRows(tree: SpanTree, folded: ReadonlySet<number>): Int32Array {
   const rows = new Int32Array(tree.count);
   let length = 0;
-  for (let index = 0; index < tree.count; ) {
+  for (let index = 0; index < tree.count;) {
     rows[length] = index;
     length += 1;
     index = folded.has(index) ? (tree.end[index] ?? tree.count) : index + 1;
