@@ -91,7 +91,7 @@ class Database:
             "preserve_insertion_order": "true",
             "temp_directory": str(path.parent / "spill"),
         }
-        self._query_memory = query_memory
+        self.query_memory = query_memory
         self._lock = threading.RLock()
         self._open()
 
@@ -103,7 +103,7 @@ class Database:
             self._limited: queue.SimpleQueue[duckdb.DuckDBPyConnection] = queue.SimpleQueue()
             for _ in range(_LIMITED_CONNECTIONS):
                 limited = self._writer.cursor()
-                limited.execute(f"SET operator_memory_limit = '{self._query_memory // 1024} KiB'")
+                limited.execute(f"SET operator_memory_limit = '{self.query_memory // 1024} KiB'")
                 self._limited.put(limited)
             self._writer.execute("SET enable_external_access = false")
             self._writer.execute("SET lock_configuration = true")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,9 +18,17 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from pilothouse.kit.errors import InvalidInput, LimitExceeded, PilothouseError, QueryTimeout
+from pilothouse.kit.units import exact_size
+from pilothouse.signals.duckdb.ceiling import ceiling
 from pilothouse.signals.duckdb.database import Database, translated
 
 _READS: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+#: Functions that change something, or that run text which cannot be checked.
+_ACTS: Final = frozenset(
+    ("checkpoint", "force_checkpoint", "truncate_duckdb_logs", "write_log", "query", "json_execute_serialized_sql")
+)
+#: Bytes of one answer, as columns.
+_MAX_ANSWER: Final = 64 << 20
 #: Integers a JSON reader with doubles keeps exactly.
 _EXACT: Final = 1 << 53
 
@@ -45,40 +54,70 @@ def run(database: Database, sql: str, *, max_rows: int, timeout: int) -> SqlResu
         InvalidInput: It is wrong, or no single statement that reads.
         QueryTimeout, LimitExceeded: It cost more than it may.
     """
-    with database.reading(limited=True) as connection:
+    with database.reading(limited=True) as connection, ceiling(database.query_memory):
         _check(connection, sql)
-        late = threading.Event()
-
-        def interrupt() -> None:
-            late.set()
-            connection.interrupt()
-
-        timer = threading.Timer(timeout / 1e9, interrupt)
-        timer.start()
+        deadline = _Deadline(connection, timeout)
         try:
             connection.execute("BEGIN TRANSACTION READ ONLY")
             try:
                 answer = connection.sql(sql)
                 described = [(name, str(type_)) for name, type_ in zip(answer.columns, answer.types, strict=True)]
-                return _collected(answer.to_arrow_reader(2048), described, max_rows)
+                with answer.to_arrow_reader(2048) as reader:  # an open one would keep the transaction
+                    return _collected(reader, described, max_rows)
             finally:
-                timer.cancel()
+                deadline.over()
                 _roll_back(connection)
-        except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
-            raise _explained(error, late.is_set(), timeout, database) from error
+        except (duckdb.Error, pa.ArrowException, RuntimeError, MemoryError, OverflowError, OSError) as error:
+            raise _explained(error, deadline.passed, timeout, database) from error
         finally:
-            timer.cancel()
+            deadline.over()
+
+
+class _Deadline:
+    """Interrupts a connection in time, and never after ``over``: that would hit whatever it does next."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, timeout: int) -> None:
+        self.passed = False
+        self._connection, self._over, self._lock = connection, False, threading.Lock()
+        self._timer = threading.Timer(timeout / 1e9, self._interrupt)
+        self._timer.start()
+
+    def over(self) -> None:
+        """The work is done or has failed."""
+        with self._lock:
+            self._over = True
+        self._timer.cancel()
+
+    def _interrupt(self) -> None:
+        with self._lock:
+            if not self._over:
+                self.passed = True
+                self._connection.interrupt()
 
 
 def _check(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     try:
-        statements = connection.extract_statements(sql)
+        kinds = [statement.type for statement in connection.extract_statements(sql)]
     except duckdb.Error as error:
         raise InvalidInput(_first_lines(error), where="sql") from error
-    if len(statements) != 1 or statements[0].type not in _READS:
+    except ValueError:
+        kinds = []  # a kind of statement that DuckDB's Python package has no name for
+    if len(kinds) != 1 or kinds[0] not in _READS:
         raise InvalidInput("only a single SELECT (or EXPLAIN) can be run", where="sql")
-    if statements[0].type is duckdb.StatementType.EXPLAIN and "analyze" in sql.lower():
+    if kinds[0] is duckdb.StatementType.EXPLAIN and "analyze" in sql.lower():
         raise InvalidInput("EXPLAIN ANALYZE runs its statement and is not allowed", where="sql")
+    for name in _calls(sql):
+        if name in _ACTS:
+            raise InvalidInput(f"the function {name}() does more than read and is not allowed", where="sql")
+
+
+def _calls(sql: str) -> Iterator[str]:
+    """The names in front of an opening parenthesis, as DuckDB itself takes the text apart."""
+    text = sql.encode()
+    tokens = [(at, kind) for at, kind in duckdb.tokenize(sql) if kind is not duckdb.token_type.comment]
+    for i, (at, _) in enumerate(tokens[:-1]):
+        if text[(following := tokens[i + 1][0]) : following + 1] == b"(":
+            yield text[at:following].split(b"/*")[0].split(b"--")[0].decode(errors="replace").strip(' \t\r\n"').lower()
 
 
 def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
@@ -92,8 +131,10 @@ def _explained(error: Exception, late: bool, timeout: int, database: Database) -
             f"the query took longer than {timeout / 1e9:g} s and was stopped",
             remedy="Ask about less time, or raise query.timeout.",
         )
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, (duckdb.OutOfMemoryException, MemoryError)):
         return LimitExceeded("the query needs more memory than query.memory allows", remedy="Ask for less at a time.")
+    if isinstance(error, OverflowError):
+        return InvalidInput("a value of the answer is beyond what Python can hold; cast it to VARCHAR", where="sql")
     if isinstance(error, duckdb.IOException) and (known := translated(error, database.path)) is not None:
         return known
     return InvalidInput(_first_lines(error), where="sql")
@@ -106,7 +147,13 @@ def _first_lines(error: Exception) -> str:
 
 def _collected(reader: pa.RecordBatchReader, columns: list[tuple[str, str]], max_rows: int) -> SqlResult:
     rows: list[list[Any]] = []
+    size = 0
     for batch in reader:
+        size += batch.nbytes
+        if size > _MAX_ANSWER:
+            raise LimitExceeded(
+                f"the answer is larger than {exact_size(_MAX_ANSWER)}", remedy="Ask for fewer or shorter values."
+            )
         values = [_column(c) for c in batch.columns]
         rows.extend(map(list, zip(*values, strict=True)))
         if len(rows) > max_rows:
