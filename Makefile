@@ -35,14 +35,14 @@ test: $(STAMPS)/project $(STAMPS)/console
 check: $(STAMPS)/project
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy src tests tools
+	$(BIN)/mypy src tests tools benchmarks
 	$(BIN)/lint-imports
 	@tools/console.sh check
 	$(BIN)/python tools/docs_reference.py --check
 	$(BIN)/sphinx-build -q -W --keep-going -b dummy docs docs/_build/dummy
 
 bench: $(STAMPS)/project $(STAMPS)/bench
-	@$(BIN)/python -m benchmarks.run $(ARGS)
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(STAMPS)/project
 	@$(BIN)/python tools/docs_reference.py
