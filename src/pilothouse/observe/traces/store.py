@@ -6,7 +6,7 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -25,14 +25,15 @@ from pilothouse.observe.traces.model import (
     TraceQuery,
     TraceSummary,
 )
+from pilothouse.observe.traces.params import Params
 from pilothouse.observe.traces.schema import SPANS
 from pilothouse.observe.traces.search import Search
 from pilothouse.signals.duckdb.database import Connection
 from pilothouse.signals.duckdb.segments import Segment
 from pilothouse.signals.store import Signals
 
-#: Traces read at a time by ``find``, so that its memory does not grow with its answer.
-_FIND_STEP: Final = 10
+#: Spans read at a time by ``find``, so that its memory does not grow with its answer.
+_FIND_SPANS: Final = 10_000
 _FOREVER: Final = 1 << 63
 
 
@@ -102,10 +103,16 @@ class TraceStore:
         """Matching traces, whole, newest first; read a few at a time."""
         with self._asking() as connection:
             found, _ = self._search(connection, query)
-        for i in range(0, len(found), _FIND_STEP):
+            ids = [f.trace_id for f in found]
+            sizes = summaries.span_counts(connection, self._segments.view(connection), ids)
+        for some in _batched(ids, sizes):
             with self._asking() as connection:
-                traces = [self._trace(connection, f.trace_id, None, None) for f in found[i : i + _FIND_STEP]]
-            yield from (t for t in traces if t is not None)
+                if len(some) == 1:
+                    trace = self._trace(connection, some[0], None, None)
+                    traces = [] if trace is None else [trace]
+                else:
+                    traces = self._traces(connection, some)
+            yield from traces
 
     def dependencies(self, start: int, end: int) -> list[Dependency]:
         """Calls between services, by parent and child."""
@@ -171,12 +178,25 @@ class TraceStore:
         truncated = len(spans) > self._max_trace_spans
         return Trace(trace_id, tuple(spans[: self._max_trace_spans]), truncated)
 
+    def _traces(self, connection: Connection, ids: list[bytes]) -> list[Trace]:
+        """Several traces that are known to be small, in one pass."""
+        spans: dict[bytes, list[Span]] = {trace_id: [] for trace_id in ids}
+        view = self._segments.view(connection)
+        for segment in view.segments:
+            params = Params()
+            wanted = params.many(view.among(segment, ids))
+            if wanted:
+                where = f"r.trace_id IN ({wanted})"
+                for span in self._read(connection, segment, where, params.values):
+                    spans[span.trace_id].append(span)
+        return [Trace(trace_id, tuple(_without_repeats(found))) for trace_id, found in spans.items() if found]
+
     def _spans(self, connection: Connection, segment: Segment, trace_id: bytes, also: str) -> list[Span]:
-        found = connection.execute(
-            f"SELECT {rows.COLUMNS} FROM spans_{segment.id} r WHERE r.trace_id = $1{also}"
-            f" ORDER BY r.start LIMIT {self._max_trace_spans + 1}",
-            [trace_id],
-        ).fetchall()
+        where = f"r.trace_id = $1{also} ORDER BY r.start LIMIT {self._max_trace_spans + 1}"
+        return self._read(connection, segment, where, [trace_id])
+
+    def _read(self, connection: Connection, segment: Segment, where: str, values: Sequence[object]) -> list[Span]:
+        found = connection.execute(f"SELECT {rows.COLUMNS} FROM spans_{segment.id} r WHERE {where}", values).fetchall()
         if not found:
             return []
         return rows.spans(connection, segment.id, self._keys.of(connection, segment.id), self._groups, found)
@@ -193,6 +213,21 @@ class TraceStore:
 def _last_commit(connection: Connection) -> int:
     row = connection.execute("SELECT max(commit) FROM commits").fetchone()
     return int(row[0]) if row and row[0] is not None else 0
+
+
+def _batched(ids: list[bytes], sizes: Mapping[bytes, int]) -> Iterator[list[bytes]]:
+    """Runs of ids whose traces have at most ``_FIND_SPANS`` spans together; a larger trace stands alone."""
+    batch: list[bytes] = []
+    spans = 0
+    for trace_id in ids:
+        size = sizes.get(trace_id, 0)
+        if batch and spans + size > _FIND_SPANS:
+            yield batch
+            batch, spans = [], 0
+        batch.append(trace_id)
+        spans += size
+    if batch:
+        yield batch
 
 
 def _without_repeats(spans: list[Span]) -> list[Span]:

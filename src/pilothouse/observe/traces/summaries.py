@@ -55,17 +55,32 @@ SELECT parent, child, count(*), count(*) FILTER (status = 2) FROM calls GROUP BY
 _CALLER_LEAD = 600_000_000_000
 
 
+def span_counts(connection: Connection, segments: SegmentsView, ids: Sequence[bytes]) -> dict[bytes, int]:
+    """How many rows each trace has."""
+    params = Params()
+    selects = [
+        f"SELECT trace_id FROM {segments.name_of(s.id)} WHERE trace_id IN ({params.many(here)})"
+        for s in segments.segments
+        if (here := segments.among(s, ids))
+    ]
+    if not selects:
+        return {}
+    statement = f"SELECT trace_id, count(*) FROM ({' UNION ALL '.join(selects)}) GROUP BY trace_id"
+    return dict(connection.execute(statement, params.values).fetchall())
+
+
 def summaries(connection: Connection, segments: SegmentsView, ids: Sequence[bytes]) -> list[TraceSummary]:
     """The summaries of these traces, in the order of ``ids``; one that is gone is left out."""
-    holding = sorted({s.id for trace_id in set(ids) for s in segments.holding(trace_id)})
-    if not holding:
-        return []
     params = Params()
-    wanted = params.many(ids)
     columns = "trace_id, span_id, parent_span_id, start, duration, service, name, kind, status"
-    rows = " UNION ALL ".join(
-        f"SELECT {columns} FROM {segments.name_of(s)} WHERE trace_id IN ({wanted})" for s in holding
-    )
+    selects = [
+        f"SELECT {columns} FROM {segments.name_of(s.id)} WHERE trace_id IN ({params.many(here)})"
+        for s in segments.segments
+        if (here := segments.among(s, ids))
+    ]
+    if not selects:
+        return []
+    rows = " UNION ALL ".join(selects)
     found = {
         row[0]: TraceSummary(
             trace_id=row[0],

@@ -164,7 +164,12 @@ class SegmentsView:
 
     def holding(self, key: bytes) -> list[Segment]:
         """Segments that may hold rows of ``key``."""
-        return [s for s in self.segments if (b := self._blooms.get(s.id)) is None or b.may_contain(key)]
+        return [s for s in self.segments if self.among(s, [key])]
+
+    def among(self, segment: Segment, keys: Sequence[bytes]) -> list[bytes]:
+        """Those of ``keys`` that ``segment`` may hold."""
+        bloom = self._blooms.get(segment.id)
+        return list(keys) if bloom is None else [key for key in keys if bloom.may_contain(key)]
 
 
 class Segments:
