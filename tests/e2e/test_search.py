@@ -136,7 +136,7 @@ def test_the_list_is_walked_by_keyboard(page: Page, server: Server) -> None:
 
 
 def test_the_same_question_works_in_the_terminal(page: Page, server: Server) -> None:
-    page.goto(f"{server.url}/traces/search?service=payment&filter=http.route%20%3D%20%22/orders/%7Bid%7D%22&from=-6h")
+    page.goto(f"{server.url}/traces/search?service=checkout&filter=http.route%20%3D%20%22/orders/%7Bid%7D%22&from=-6h")
     page.get_by_role("button", name="Same in the terminal").click()
     page.get_by_role("button", name="Copied").wait_for()
     words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
@@ -233,7 +233,7 @@ def test_a_token_is_asked_for_and_sent(watched: Watched, server: Server) -> None
 
 def test_a_search_in_flight_shows_its_skeleton(page: Page, server: Server) -> None:
     held: list[Route] = []
-    page.route("**/api/traces/search*", held.append)
+    page.route("**/api/traces/search*", lambda route: held.append(route))
     page.goto(f"{server.url}/traces/search")
     page.locator("[data-state=loading]").wait_for()
     assert accessibility(page) == []

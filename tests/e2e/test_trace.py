@@ -138,9 +138,8 @@ def test_time_is_zoomed_into_and_out_of(page: Page, server: Server) -> None:
     page.wait_for_url("**view=*")
     page.keyboard.press("0")
     page.wait_for_url(re.compile(r"^[^?]*(\?(?!.*view=).*)?$"))
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    page.keyboard.press("z")
+    for key in ("j", "j", "j", "z"):
+        page.keyboard.press(key)
     page.wait_for_url("**view=*")
 
 

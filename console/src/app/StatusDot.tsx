@@ -11,13 +11,28 @@ import css from "./StatusDot.module.css";
 
 type Level = "good" | "warning" | "bad" | "unknown";
 
+interface Verdict {
+  level: Level;
+  word: string;
+  reasons: string[];
+}
+
+const CONNECTING: Verdict = { level: "unknown", word: "Connecting", reasons: [] };
+
 /** One word for the server, with its reasons. */
-export function judge(status: ServerStatus): { level: Level; word: string; reasons: string[] } {
+export function judge(status: ServerStatus): Verdict {
   const troubled = status.components.filter((component) => component.status !== "ok");
   const reasons = troubled.map(({ name, status: word, reason }) => `${name}: ${reason || word}`);
   const level =
     status.status === "ok" ? "good" : /^(starting|stopping|recoverable)$/.test(status.status) ? "warning" : "bad";
   return { level, word: status.status === "ok" ? "Running" : capitalize(status.status), reasons };
+}
+
+/** No status: locked when the server wants a token, otherwise away. */
+function judgeFailure(error: Error): Verdict {
+  const { status, title } = asProblem(error);
+  const word = status === 401 || status === 403 ? "Locked" : status > 0 ? "Failing" : "No answer";
+  return { level: word === "Locked" ? "warning" : "bad", word, reasons: [title] };
 }
 
 function capitalize(word: string): string {
@@ -29,11 +44,7 @@ export function StatusDot() {
   const { data, isError, error, dataUpdatedAt } = useQuery(statusQuery);
   const [open, control] = useDisclosure(false);
   const away = useSeconds(dataUpdatedAt);
-  const verdict = isError
-    ? { level: "bad" as Level, word: "No answer", reasons: [asProblem(error).title] }
-    : data
-      ? judge(data)
-      : { level: "unknown" as Level, word: "Connecting", reasons: [] };
+  const verdict = isError ? judgeFailure(error) : data ? judge(data) : CONNECTING;
   return (
     <Popover opened={open} onChange={control.toggle} width={320} position="bottom-end">
       <Popover.Target>

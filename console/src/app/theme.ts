@@ -1,6 +1,6 @@
 import { type CSSVariablesResolver, createTheme, type MantineColorsTuple } from "@mantine/core";
 
-/** The accent from lightest to darkest; filled controls use 4 in the dark and 7 in the light. */
+/** The accent from lightest to darkest; 7 carries white text in both designs. */
 const accent: MantineColorsTuple = [
   "#e8f4fd",
   "#cfe6f9",
@@ -30,9 +30,8 @@ const dark: MantineColorsTuple = [
 
 export const theme = createTheme({
   primaryColor: "accent",
-  primaryShade: { light: 7, dark: 4 },
+  primaryShade: 7,
   colors: { accent, dark },
-  autoContrast: true,
   fontFamily: "var(--ph-font)",
   fontFamilyMonospace: "var(--ph-mono)",
   fontSizes: { xs: "12px", sm: "13px", md: "14px", lg: "16px", xl: "18px" },
