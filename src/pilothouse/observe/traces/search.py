@@ -112,7 +112,7 @@ class Search:
             if (after := self._after) is not None:
                 found = [f for f in found if (f.newest, f.trace_id) < (after.newest, after.trace_id)]
                 # A trace of an earlier page may have older matching spans here; it is known by its newer ones.
-                shown = self._shown([f.trace_id for f in found], after.newest)
+                shown = self._shown([f.trace_id for f in found], after)
                 found = [f for f in found if f.trace_id not in shown]
             if len(found) + len(earlier) >= wanted or len(rows) < limit:
                 return found
@@ -129,15 +129,16 @@ class Search:
             params.values,
         ).fetchall()
 
-    def _shown(self, ids: Sequence[bytes], newest: int) -> set[bytes]:
-        """Which of these traces have a matching span that starts after ``newest``."""
-        if not ids or newest >= self._end:
+    def _shown(self, ids: Sequence[bytes], after: Cursor) -> set[bytes]:
+        """Which of these traces have a matching span whose place in the order is the cursor's or before it."""
+        if not ids:
             return set()
         params = Params()
-        wanted = params.many(ids)
+        before = f"(r.start > {after.newest} OR r.trace_id >= {params.one(after.trace_id)})"
+        also = f"r.trace_id IN ({params.many(ids)}) AND {before} AND "
         selects = [
-            self._select(s, newest + 1, self._end, params, f"r.trace_id IN ({wanted}) AND ")
-            for s in self._segments.between(newest + 1, self._end)
+            self._select(s, after.newest, self._end, params, also)
+            for s in self._segments.between(after.newest, self._end)
         ]
         if not selects:
             return set()
