@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.observe.traces.spans import DAY, MILLISECOND, NOW, Traces, query, span, trace_id
 
 from pilothouse.formats.expression import decode_text
 from pilothouse.formats.otlp.model import Span
@@ -17,17 +19,15 @@ from pilothouse.kit.errors import InvalidInput
 from pilothouse.observe.traces import search
 from pilothouse.observe.traces.model import TraceQuery
 from pilothouse.observe.traces.search import Cursor
-from tests.observe.traces.spans import DAY, MILLISECOND, NOW, Traces, query, span, trace_id
 
 #: Windows of a search are never narrower than a millisecond, so times lie further apart than that.
 STEP = 10 * MILLISECOND
 
 
 @pytest.fixture(autouse=True)
-def _narrow_windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _narrow_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a few spans need several windows, as sixty thousand do otherwise."""
     monkeypatch.setattr(search, "_FIRST_WINDOW_ROWS", 1)
-    yield
 
 
 def newest_first(spans: Iterable[Span], service: str = "", start: int = 0, end: int = NOW + 300 * DAY) -> list[bytes]:
@@ -39,9 +39,10 @@ def newest_first(spans: Iterable[Span], service: str = "", start: int = 0, end: 
     return sorted(newest, key=lambda t: (newest[t], t), reverse=True)
 
 
-def pages(traces: Traces, wanted: TraceQuery, between: Iterator[Sequence[Span]] = iter(())) -> list[bytes]:
+def pages(traces: Traces, wanted: TraceQuery, between: Iterable[Sequence[Span]] = ()) -> list[bytes]:
     """All pages put together; what ``between`` gives is committed after each."""
     found: list[bytes] = []
+    arriving = iter(between)
     for _ in range(200):
         page, cursor = traces.store.search_ids(wanted)
         assert len(page) <= wanted.limit
@@ -49,7 +50,7 @@ def pages(traces: Traces, wanted: TraceQuery, between: Iterator[Sequence[Span]] 
         found += page
         if not cursor:
             return found
-        if more := next(between, ()):
+        if more := next(arriving, ()):
             traces.add(*more)
         wanted = replace(wanted, cursor=cursor)
     raise AssertionError("the pages never end")
@@ -221,7 +222,5 @@ def test_what_is_no_cursor_is_refused(tmp_path: Path, text: str) -> None:
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(max_size=40) | st.binary(max_size=40).map(lambda b: b.hex()))
 def test_no_text_makes_a_cursor_crash(text: str) -> None:
-    try:
+    with suppress(InvalidInput):
         Cursor.decode(text)
-    except InvalidInput as error:
-        assert error.where == "cursor"
