@@ -150,7 +150,7 @@ def scope(rng):
 
 
 def span(rng, number, day, resources, scopes):
-    start = rng.choice([NOW, NOW + 50, NOW + rng.randint(0, 100), *([2**63 - 1] if day else [])]) - day * DAY * (
+    start = rng.choice([NOW, NOW + 50, NOW + rng.randint(0, 100), *([2**63 - 2] if day else [])]) - day * DAY * (
         rng.random() < 0.9
     )
     return Span(
@@ -160,7 +160,7 @@ def span(rng, number, day, resources, scopes):
         scope=rng.choice(scopes),
         name=rng.choice(WORDS),
         start=start,
-        end=min(start + rng.choice([0, 1, 50, 200, 10**9]), 2**63 - 1),
+        end=min(start + rng.choice([0, 1, 50, 200, 10**9]), 2**63 - 2),
         parent_span_id=rng.choice([b"", bytes(8), *IDS]),
         trace_state=rng.choice(WORDS),
         kind=rng.choice([0, 1, 2, 3, 4, 5, 6, 77, 1000]),

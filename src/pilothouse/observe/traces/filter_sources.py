@@ -15,6 +15,7 @@ from msgspec import Struct
 from pilothouse.formats.expression import Attribute, Field, Reference
 from pilothouse.formats.expression.ast import Collection
 from pilothouse.formats.otlp.model import KINDS, STATUS_CODES
+from pilothouse.observe.traces.filter_groups import GROUP, Dictionary, Questions
 from pilothouse.observe.traces.filter_values import (
     FALSE,
     TRUE,
@@ -40,10 +41,6 @@ _TYPES: Final[Mapping[Kind, str]] = {
     "double": "DOUBLE",
 }
 _LETTERS: Final[Mapping[Kind, str]] = {"string": "s", "bool": "b", "int": "ih", "int as double": "ih", "double": "d"}
-#: Dictionary → the column of a row that points into it.
-_POINTERS: Final = {"resources": "r.resource_id", "scopes": "r.scope_id"}
-#: The row of the dictionary, in a query over it.
-_GROUP: Final = "g"
 
 
 class Row(Struct, frozen=True):
@@ -64,42 +61,24 @@ class Elements(Struct, frozen=True):
 class Group(Struct, frozen=True):
     """Values of the row's entry in a dictionary, which ``inner`` calls ``g``."""
 
-    dictionary: str
+    dictionary: Dictionary
     inner: tuple[Source, ...]
 
 
 Source = Row | Elements | Group
 
 
-class Scene:
-    """What surrounds a condition: the elements that quantifiers have bound, and what had to be moved out of them.
+class Scene(Struct, frozen=True):
+    """What surrounds a condition: for each level that a quantifier has bound, the name of the element."""
 
-    DuckDB takes no subquery within a lambda. So what asks a dictionary is evaluated outside the outermost one and handed in.
-    """
-
-    def __init__(self) -> None:
-        self.bound: dict[Collection, str] = {}
-        self.outside: list[str] = []
-
-    @property
-    def in_lambda(self) -> bool:
-        """Whether subqueries have to be moved out."""
-        return bool(self.bound)
-
-    def subquery(self, sql: str) -> str:
-        """SQL for the value of ``sql``, which holds a subquery."""
-        if not self.in_lambda:
-            return sql
-        if sql not in self.outside:
-            self.outside.append(sql)
-        return f"x0.h{self.outside.index(sql)}"
+    bound: Mapping[Collection, str] = {}
 
 
 class Sources:
     """Resolves references within one segment, and asks them; see the module."""
 
-    def __init__(self, keys: SegmentKeys, segment: int, params: Params) -> None:
-        self._keys, self._segment, self._params = keys, segment, params
+    def __init__(self, keys: SegmentKeys, questions: Questions, params: Params) -> None:
+        self._keys, self._questions, self._params = keys, questions, params
         self._variables = 0
 
     def variable(self) -> str:
@@ -156,8 +135,8 @@ class Sources:
         found = f"[{loose_value(self._params.one(key))}]"
         return Elements(found if shown == TRUE else f"CASE WHEN {shown} THEN {found} END", x, (Row(values),))
 
-    def _group_attribute(self, dictionary: str, key: str) -> Source:
-        return Group(dictionary, self._listed_attribute(f"{_GROUP}.attributes", key))
+    def _group_attribute(self, dictionary: Dictionary, key: str) -> Source:
+        return Group(dictionary, self._listed_attribute(f"{GROUP}.attributes", key))
 
     def _listed_attribute(self, attributes: str, key: str) -> tuple[Source, ...]:
         """An attribute in a list of ``schema.ATTRIBUTES``, where the last of a name counts."""
@@ -177,7 +156,7 @@ class Sources:
             case "resource":
                 return (Group("resources", (Row((_schema_url(),)),)),)
             case "scope":
-                value = _schema_url() if field.name == "schemaURL" else _text(f"{_GROUP}.{field.name}")
+                value = _schema_url() if field.name == "schemaURL" else _text(f"{GROUP}.{field.name}")
                 return (Group("scopes", (Row((value,)),)),)
             case "event":
                 return self._elements("event", scene, lambda x: (Row((_event_field(field.name, x),)),))
@@ -209,17 +188,14 @@ class Sources:
                 condition = self.some(source.inner, test, scene)
                 if condition in (TRUE, FALSE):
                     return condition
-                return scene.subquery(
-                    f"({_POINTERS[source.dictionary]} IN (SELECT {_GROUP}.id FROM {source.dictionary} {_GROUP}"
-                    f" WHERE {_GROUP}.segment = {self._segment} AND {condition}))"
-                )
+                return self._questions.ask(source.dictionary, condition, alone=not scene.bound, condition=True)
 
-    def collected(self, sources: Sequence[Source], kind: Kind, scene: Scene) -> str | None:
+    def collected(self, sources: Sequence[Source], kind: Kind) -> str | None:
         """SQL for the list of all values of a kind; ``None`` when there cannot be any."""
-        lists = [found for source in sources if (found := self._collected(source, kind, scene)) is not None]
+        lists = [found for source in sources if (found := self._collected(source, kind)) is not None]
         return f"list_concat({', '.join(lists)})" if len(lists) > 1 else "".join(lists) or None
 
-    def _collected(self, source: Source, kind: Kind, scene: Scene) -> str | None:
+    def _collected(self, source: Source, kind: Kind) -> str | None:
         match source:
             case Row():
                 lists = [
@@ -227,14 +203,11 @@ class Sources:
                 ]
                 return f"list_concat({', '.join(lists)})" if len(lists) > 1 else "".join(lists) or None
             case Elements():
-                inner = self.collected(source.inner, kind, scene)
+                inner = self.collected(source.inner, kind)
                 return inner and f"flatten(list_transform({source.items}, lambda {source.variable}: {inner}))"
             case Group():
-                inner = self.collected(source.inner, kind, scene)
-                return inner and scene.subquery(
-                    f"(SELECT {inner} FROM {source.dictionary} {_GROUP} WHERE {_GROUP}.segment = {self._segment}"
-                    f" AND {_GROUP}.id = {_POINTERS[source.dictionary]})"
-                )
+                inner = self.collected(source.inner, kind)
+                return inner and self._questions.ask(source.dictionary, inner, alone=False, condition=False)
 
 
 def exists(items: str, variable: str, condition: str) -> str:
@@ -326,6 +299,6 @@ def _schema_url() -> Value:
     length = (
         f"list_sum(list_transform(range({width}), lambda {place}: ({byte(f'({place} + 2)')} & 127) << (7 * {place})))"
     )
-    after = f"list_transform([{_GROUP}.encoded], lambda {rest}: {rest}[({width} + {length}::BIGINT + 2):])"
+    after = f"list_transform([{GROUP}.encoded], lambda {rest}: {rest}[({width} + {length}::BIGINT + 2):])"
     url = f"list_transform({after}, lambda {rest}: decode({rest}[({width} + 2):]))[1]"
     return _text(f"coalesce({url}, '')")

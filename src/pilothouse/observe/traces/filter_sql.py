@@ -28,6 +28,7 @@ from pilothouse.formats.expression import (
     Some,
 )
 from pilothouse.formats.expression.ast import Comparison
+from pilothouse.observe.traces.filter_groups import Questions
 from pilothouse.observe.traces.filter_sources import Kind, Scene, Source, Sources, exists
 from pilothouse.observe.traces.filter_values import (
     FALSE,
@@ -65,13 +66,16 @@ def compiled(expression: Expression, keys: SegmentKeys, segment: int, params: Pa
     """
     # Conditions fold, and DuckDB refuses parameters that a statement does not use: those that are left are counted afterwards.
     draft = Params()
-    sql = _Compiler(keys, segment, draft).condition(expression, Scene())
+    questions = Questions(segment)
+    compiler = _Compiler(Sources(keys, questions, draft), draft)
+    conjuncts = expression.args if isinstance(expression, And) else (expression,)
+    sql = questions.answered(compiler.condition(conjunct, Scene()) for conjunct in conjuncts)
     return _PARAMETER.sub(lambda found: params.one(draft.values[int(found[1]) - 1]), sql)
 
 
 class _Compiler:
-    def __init__(self, keys: SegmentKeys, segment: int, params: Params) -> None:
-        self._sources, self._params = Sources(keys, segment, params), params
+    def __init__(self, sources: Sources, params: Params) -> None:
+        self._sources, self._params = sources, params
 
     def condition(self, node: Expression, scene: Scene) -> str:
         match node:
@@ -102,16 +106,9 @@ class _Compiler:
         return all_of([self._present(reference, scene), none_of(equal)]) if negated else equal
 
     def _quantified(self, node: Some, scene: Scene) -> str:
-        bound, x = dict(scene.bound), self._sources.variable()
-        outermost = not scene.in_lambda
-        scene.bound[node.level] = x
-        condition = exists(f"r.{node.level}s", x, self.condition(node.predicate, scene))
-        scene.bound = bound
-        if not (outermost and scene.outside):
-            return condition
-        packed = ", ".join(f"h{number} := {sql}" for number, sql in enumerate(scene.outside))
-        scene.outside = []
-        return f"list_transform([struct_pack({packed})], lambda x0: {condition})[1]"
+        x = self._sources.variable()
+        inside = Scene({**scene.bound, node.level: x})
+        return exists(f"r.{node.level}s", x, self.condition(node.predicate, inside))
 
     def _compared(self, node: Compare, scene: Scene) -> str:
         op, left, right = node.op, node.left, node.right
@@ -121,15 +118,15 @@ class _Compiler:
             return self._sources.some(self._sources.of(left, scene), Ordered(op, right, self._params), scene)
         lefts, rights = self._sources.of(left, scene), self._sources.of(right, scene)
         if op == "ne":
-            equal = self._pairs("eq", lefts, rights, scene)
+            equal = self._pairs("eq", lefts, rights)
             return all_of([self._present(left, scene), self._present(right, scene), none_of(equal)])
-        return self._pairs(op, lefts, rights, scene)
+        return self._pairs(op, lefts, rights)
 
-    def _pairs(self, op: Comparison, lefts: Sequence[Source], rights: Sequence[Source], scene: Scene) -> str:
+    def _pairs(self, op: Comparison, lefts: Sequence[Source], rights: Sequence[Source]) -> str:
         """Whether a value of one side compares with one of the other: for an order, the extremes tell."""
         found = []
         for kind, other in _EQUAL_KINDS if op == "eq" else _ORDERED_KINDS:
-            a, b = self._sources.collected(lefts, kind, scene), self._sources.collected(rights, other, scene)
+            a, b = self._sources.collected(lefts, kind), self._sources.collected(rights, other)
             if a is None or b is None:
                 continue
             match op:
