@@ -8,30 +8,34 @@ hashes), so that after a crash the store agrees with itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from pilothouse.kit.clock import SECOND, Clock
-from pilothouse.kit.errors import InvalidInput, LimitExceeded
+from pilothouse.kit.errors import InvalidInput, PilothouseError, StorageFull, StorageIncompatible, StorageReadOnly
 from pilothouse.kit.telemetry import Ledger
 from pilothouse.observe.traces import wire
 from pilothouse.observe.traces.columns import Batch, to_columns
 from pilothouse.observe.traces.groups import Groups, check_nested
+from pilothouse.observe.traces.retransmissions import DIGEST, Outcome, Retransmissions
 from pilothouse.observe.traces.schema import LOOSE, LOOSE_MARK, MAX_SHAPES, SPANS
 from pilothouse.observe.traces.shapes import Shape
 from pilothouse.signals.duckdb.database import Connection
 from pilothouse.signals.duckdb.segments import Writing
 from pilothouse.signals.store import Signals
 
-_DIGEST: Final = 16
-_UNREADABLE: Final = (InvalidInput, LimitExceeded)
+_log = logging.getLogger(__name__)
+
+#: Errors that no request is to blame for: each would get them.
+_STORAGE: Final = (StorageFull, StorageReadOnly, StorageIncompatible)
 #: When known operations were last seen is written this often.
 _LAST_SEEN_DELAY: Final = 10 * SECOND
 #: Distinct operations remembered; a program that puts ids into span names has more.
@@ -41,13 +45,13 @@ _COLUMNS: Final = [c.name for c in SPANS.columns]
 _LISTS: Final = ("ints", "doubles", "bools", "others")
 _Operation = tuple[str, str, int]
 
+__all__ = ["Ingest", "Outcome", "Prepared", "count_spans"]
 
-class Outcome(Struct, frozen=True):
-    """What became of one request: spans that could not be kept, by reason; the rest was stored, now or before."""
 
-    rejected: dict[str, int] = {}
-    duplicate: bool = False
-    accepted: int = 0
+class Unstorable(PilothouseError):
+    """One request that cannot be stored for a reason that is not the storage's; the others of its group were."""
+
+    slug, title = "unstorable", "Request not storable"
 
 
 class Prepared(Struct, frozen=True):
@@ -55,13 +59,13 @@ class Prepared(Struct, frozen=True):
 
     Attributes:
         digests: Of each request.
-        known: Spans of requests that were committed before, by place in the group.
+        known: Requests that were committed before, by place in the group: what they got, and how many spans they have.
         errors: Requests that cannot be read, by place in the group.
         batches: Columns, with the places of their requests in the group.
     """
 
     digests: list[bytes]
-    known: dict[int, int]
+    known: dict[int, tuple[Outcome, int]]
     errors: dict[int, Exception]
     batches: list[tuple[list[int], Batch]]
 
@@ -75,17 +79,15 @@ class Ingest:
     def __init__(self, signals: Signals, clock: Clock, ledger: Ledger, *, dedupe_window: int) -> None:
         self._signals, self._clock, self._ledger = signals, clock, ledger
         self._segments = signals.segments[SPANS.name]
-        self._window = dedupe_window
+        self._recent = Retransmissions(clock, dedupe_window)
         self._strict = wire.default_decoder()
         self._lenient = wire.default_decoder(lenient=True)
         self._groups = Groups()
-        self._recent: dict[bytes, tuple[int, Outcome]] = {}
         self._operations: dict[_Operation, int] = {}
         self._shape_ids: dict[int, dict[int, int]] = {}
         self._unwritten: set[_Operation] = set()
         self._operations_written = 0
         self._next_commit = 1
-        self._next_sweep = 0
 
     def load(self) -> None:
         """Reads what the last run left: operations, and the requests whose retransmission is still to be recognised."""
@@ -95,26 +97,23 @@ class Ingest:
     def _load(self, connection: Connection) -> None:
         rows = connection.execute("SELECT service, name, kind, last_seen FROM operations").fetchall()
         self._operations = {(service, name, kind): last for service, name, kind, last in rows}
-        newest = connection.execute("SELECT max(commit) FROM commits").fetchone()
-        self._next_commit = (newest[0] if newest and newest[0] is not None else 0) + 1
-        since = self._clock.now_ns() - self._window
-        for time, requests in connection.execute(
-            "SELECT time, requests FROM commits WHERE time >= ?", (since,)
-        ).fetchall():
-            for i in range(0, len(requests), _DIGEST):
-                self._recent[requests[i : i + _DIGEST]] = (time, Outcome({}, duplicate=True))
+        self._next_commit = self._recent.load(connection) + 1
 
     # prepare
 
     def prepare(self, payloads: Sequence[bytes]) -> Prepared:
         """Decodes a group of requests."""
-        digests = [hashlib.blake2b(p, digest_size=_DIGEST).digest() for p in payloads]
-        known = {i: count_spans(payloads[i]) for i, d in enumerate(digests) if d in self._recent}
+        digests = [hashlib.blake2b(p, digest_size=DIGEST).digest() for p in payloads]
+        known = {
+            i: (outcome, count_spans(payloads[i]))
+            for i, d in enumerate(digests)
+            if (outcome := self._recent.find(d)) is not None
+        }
         fresh = [i for i in range(len(payloads)) if i not in known]
         try:
             batches = [(fresh, self._columns([payloads[i] for i in fresh]))] if fresh else []
             return Prepared(digests, known, {}, batches)
-        except _UNREADABLE:
+        except Exception:  # whatever it is, it is one request's fault and must not harm the others
             errors, batches = self._one_by_one(payloads, fresh)
             return Prepared(digests, known, errors, batches)
 
@@ -127,11 +126,13 @@ class Ingest:
         for i in fresh:
             try:
                 batches.append(([i], self._columns([payloads[i]])))
-            except _UNREADABLE as error:
+            except Exception as error:
                 try:
                     batches.append(([i], self._columns([payloads[i]], lenient=True)))
-                except _UNREADABLE:
-                    errors[i] = error
+                except Exception:
+                    errors[i] = _blamed(error)
+                    spans = count_spans(payloads[i])
+                    self._ledger.post(received=spans, refused={"unreadable": spans})
         return errors, batches
 
     def _columns(self, payloads: Sequence[bytes], *, lenient: bool = False) -> Batch:
@@ -158,38 +159,51 @@ class Ingest:
 
     def commit(self, group: Prepared) -> list[Outcome | Exception]:
         """Writes a group durably; the outcome or error of each request, in order."""
-        now = self._clock.now_ns()
         outcomes: list[Outcome | Exception | None] = [group.errors.get(i) for i in range(len(group.digests))]
-        chosen = self._first_of_each(group, outcomes)
-        batches = [(places, batch, self._rows(places, batch, chosen)) for places, batch in group.batches]
-        known = sum(group.known.values())
-        received = sum(int(batch.received.sum()) for _, batch, _ in batches)
-        self._ledger.post(received=received + known, duplicate=known, queued=received)
-        try:
-            if any(len(rows) for _, _, rows in batches):
-                digests = b"".join(group.digests[i] for i in sorted(chosen))
-                self._write([(batch, rows) for _, batch, rows in batches], digests, now)
-        except Exception:
-            self._ledger.post(queued=-received, refused={"storage_error": received})
-            raise
-        for places, batch, rows in batches:
-            rejected = {r.request: r.reasons for r in batch.rejected}
-            for request, place in enumerate(places):
-                reasons = rejected.get(request, {})
-                accepted = int(batch.received[request]) - sum(reasons.values())
-                if place in chosen:
-                    outcomes[place] = Outcome(reasons, accepted=accepted)
-                    self._recent[group.digests[place]] = (now, Outcome(reasons, duplicate=True))
-            self._settle(batch, len(rows))
-        return [o if o is not None else self._recent[group.digests[i]][1] for i, o in enumerate(outcomes)]
-
-    def _first_of_each(self, group: Prepared, outcomes: list[Outcome | Exception | None]) -> set[int]:
-        """The places of the requests to write: neither errors nor committed before, and the first of equal ones."""
+        for place, (outcome, spans) in group.known.items():
+            outcomes[place] = outcome
+            self._ledger.post(received=spans, duplicate=spans)
+        received = sum(int(batch.received.sum()) for _, batch in group.batches)
+        self._ledger.post(received=received, queued=received)
         chosen: dict[bytes, int] = {}
-        for i, digest in enumerate(group.digests):
-            if outcomes[i] is None and digest not in self._recent:
-                chosen.setdefault(digest, i)
-        return set(chosen.values())
+        for place, digest in enumerate(group.digests):
+            if outcomes[place] is None:
+                outcomes[place] = self._recent.find(digest)  # committed since it was prepared
+            if outcomes[place] is None:
+                chosen.setdefault(digest, place)
+        written = self._written(group, chosen) if chosen else {}
+        for place, digest in enumerate(group.digests):
+            if outcomes[place] is None:
+                became = written[digest]
+                if isinstance(became, Outcome) and chosen[digest] != place:
+                    became = structs.replace(became, duplicate=True)
+                outcomes[place] = became
+        settled = [o for o in outcomes if o is not None]
+        self._account(group, set(chosen.values()), settled)
+        failures = [o for o in written.values() if isinstance(o, _STORAGE)]
+        if failures and len(failures) == len(written):
+            raise failures[0]  # for the health: nothing could be written
+        return settled
+
+    def _written(self, group: Prepared, chosen: Mapping[bytes, int]) -> dict[bytes, Outcome | Exception]:
+        """Writes requests, given by digest and place: all at once, or if that fails one by one."""
+        places = set(chosen.values())
+        batches = [(batch, rows) for at, batch in group.batches if len(rows := self._rows(at, batch, places))]
+        outcomes = {digest: outcome for digest, outcome in _kept(group) if digest in chosen}
+        try:
+            self._write(batches, outcomes)
+        except _STORAGE as error:
+            return dict.fromkeys(chosen, error)
+        except Exception as error:
+            if len(chosen) == 1:
+                return dict.fromkeys(chosen, _blamed(error))
+            _log.warning("a group of %d requests could not be written, trying them one by one: %s", len(chosen), error)
+        else:
+            return dict(outcomes)
+        found: dict[bytes, Outcome | Exception] = {}
+        for digest, place in chosen.items():
+            found |= self._written(group, {digest: place})
+        return found
 
     def _rows(self, places: list[int], batch: Batch, chosen: set[int]) -> NDArray[np.int64]:
         wanted = np.array([p in chosen for p in places], bool)
@@ -197,18 +211,18 @@ class Ingest:
             return np.arange(len(batch))
         return np.nonzero(wanted[batch.request])[0]
 
-    def _write(self, batches: list[tuple[Batch, NDArray[np.int64]]], digests: bytes, now: int) -> None:
+    def _write(self, batches: list[tuple[Batch, NDArray[np.int64]]], outcomes: Mapping[bytes, Outcome]) -> None:
+        if not batches:
+            return
+        now, spans = self._clock.now_ns(), sum(len(rows) for _, rows in batches)
         with self._signals.database.exclusive():
             try:
                 with self._signals.database.writing() as connection:
                     for batch, rows in batches:
-                        if len(rows):
-                            self._write_batch(connection, batch, rows, now)
-                    spans = sum(len(rows) for _, rows in batches)
-                    connection.execute(
-                        "INSERT INTO commits VALUES (?, ?, ?, ?)", (self._next_commit, now, spans, digests)
-                    )
-                    self._sweep(connection, now)
+                        self._write_batch(connection, batch, rows, now)
+                    record = (self._next_commit, now, spans, b"".join(outcomes))
+                    connection.execute("INSERT INTO commits VALUES (?, ?, ?, ?)", record)
+                    self._recent.sweep(connection, self._next_commit)
                     self._segments.flush(connection)
             except BaseException:
                 self._segments.settle(committed=False)
@@ -217,6 +231,7 @@ class Ingest:
                 self._operations.clear()  # they are written again with the next spans that have them
                 raise
             self._segments.settle(committed=True)
+            self._recent.note(outcomes, self._next_commit)
             self._next_commit += 1
 
     def _write_batch(self, connection: Connection, batch: Batch, rows: NDArray[np.int64], now: int) -> None:
@@ -316,23 +331,40 @@ class Ingest:
             )
             connection.unregister("seen_operations")
 
-    def _sweep(self, connection: Connection, now: int) -> None:
-        """Forgets, a few times a minute, requests that are too old to be sent again."""
-        if now < self._next_sweep and self._next_sweep - now <= self._window:
-            return
-        self._next_sweep = now + self._window // 4
-        oldest = now - self._window
-        self._recent = {d: seen for d, seen in self._recent.items() if oldest <= seen[0] <= now}
-        connection.execute("DELETE FROM commits WHERE time < ? AND commit < ?", (oldest, self._next_commit))
+    def _account(self, group: Prepared, chosen: set[int], outcomes: Sequence[Outcome | Exception]) -> None:
+        """Books what became of each span that was waiting."""
+        for places, batch in group.batches:
+            rejected = {r.request: r.reasons for r in batch.rejected}
+            for request, place in enumerate(places):
+                received, outcome = int(batch.received[request]), outcomes[place]
+                dropped = rejected.get(request, {})
+                kept = received - sum(dropped.values())
+                if isinstance(outcome, Exception):
+                    reason = "storage_error" if isinstance(outcome, _STORAGE) else "unstorable"
+                    self._ledger.post(queued=-received, refused={reason: received})
+                elif place in chosen:
+                    self._ledger.post(queued=-received, stored=kept, dropped=dropped)
+                else:
+                    self._ledger.post(queued=-received, duplicate=kept, dropped=dropped)
 
-    def _settle(self, batch: Batch, stored: int) -> None:
-        dropped: dict[str, int] = {}
-        for rejected in batch.rejected:
-            for reason, count in rejected.reasons.items():
-                dropped[reason] = dropped.get(reason, 0) + count
-        received = int(batch.received.sum())
-        duplicate = received - sum(dropped.values()) - stored
-        self._ledger.post(queued=-received, stored=stored, duplicate=duplicate, dropped=dropped)
+
+def _kept(group: Prepared) -> Iterator[tuple[bytes, Outcome]]:
+    """For each request that could be read, by digest, what it gets once it is stored."""
+    for places, batch in group.batches:
+        rejected = {r.request: r.reasons for r in batch.rejected}
+        for request, place in enumerate(places):
+            reasons = rejected.get(request, {})
+            yield group.digests[place], Outcome(reasons, accepted=int(batch.received[request]) - sum(reasons.values()))
+
+
+def _blamed(error: Exception) -> PilothouseError:
+    """The error as one that a client is told."""
+    if isinstance(error, PilothouseError):
+        return error
+    _log.error("a request could not be stored", exc_info=error)
+    return Unstorable(
+        f"the request cannot be stored: {str(error).strip().partition(chr(10))[0] or type(error).__name__}"
+    )
 
 
 def _mark(fields: tuple[str, ...]) -> tuple[object, ...]:
