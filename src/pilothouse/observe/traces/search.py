@@ -135,10 +135,16 @@ class Search:
             return set()
         params = Params()
         before = f"(r.start > {after.newest} OR r.trace_id >= {params.one(after.trace_id)})"
-        also = f"r.trace_id IN ({params.many(ids)}) AND {before} AND "
         selects = [
-            self._select(s, after.newest, self._end, params, also)
-            for s in self._segments.between(after.newest, self._end)
+            self._select(
+                s.segment,
+                after.newest,
+                self._end,
+                params,
+                f"{s.condition} AND r.trace_id IN ({params.many(s.keys)}) AND {before} AND ",
+            )
+            for s in self._segments.holding(ids)
+            if s.segment.max_time >= after.newest
         ]
         if not selects:
             return set()

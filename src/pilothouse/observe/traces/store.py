@@ -6,7 +6,7 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from pilothouse.observe.traces.params import Params
 from pilothouse.observe.traces.schema import SPANS
 from pilothouse.observe.traces.search import Search
 from pilothouse.signals.duckdb.database import Connection
-from pilothouse.signals.duckdb.segments import Segment
+from pilothouse.signals.duckdb.segments import Stretch
 from pilothouse.signals.store import Signals
 
 #: Spans read at a time by ``find``, so that its memory does not grow with its answer.
@@ -75,8 +75,8 @@ class TraceStore:
     def span(self, trace_id: bytes, span_id: bytes) -> Span | None:
         """One span; of several with the same ids the first."""
         with self._asking() as connection:
-            for segment in self._segments.view(connection).holding(trace_id):
-                found = self._spans(connection, segment, trace_id, f" AND r.span_id = {int.from_bytes(span_id)}")
+            for stretch in self._segments.view(connection).holding([trace_id]):
+                found = self._read(connection, stretch, f" AND r.span_id = {int.from_bytes(span_id)} LIMIT 1")
                 if found:
                     return found[0]
         return None
@@ -168,10 +168,11 @@ class TraceStore:
         view = self._segments.view(connection)
         within = {s.id for s in view.between(first, last)}
         also = "" if (start, end) == (None, None) else f" AND r.start >= {first} AND r.start < {last}"
+        also += f" ORDER BY r.start LIMIT {self._max_trace_spans + 1}"
         found: list[Span] = []
-        for segment in view.holding(trace_id):
-            if segment.id in within:
-                found += self._spans(connection, segment, trace_id, also)
+        for stretch in view.holding([trace_id]):
+            if stretch.segment.id in within:
+                found += self._read(connection, stretch, also)
         if not found:
             return None
         spans = _without_repeats(found)
@@ -181,25 +182,23 @@ class TraceStore:
     def _traces(self, connection: Connection, ids: list[bytes]) -> list[Trace]:
         """Several traces that are known to be small, in one pass."""
         spans: dict[bytes, list[Span]] = {trace_id: [] for trace_id in ids}
-        view = self._segments.view(connection)
-        for segment in view.segments:
-            params = Params()
-            wanted = params.many(view.among(segment, ids))
-            if wanted:
-                where = f"r.trace_id IN ({wanted})"
-                for span in self._read(connection, segment, where, params.values):
-                    spans[span.trace_id].append(span)
+        for stretch in self._segments.view(connection).holding(ids):
+            for span in self._read(connection, stretch):
+                spans[span.trace_id].append(span)
         return [Trace(trace_id, tuple(_without_repeats(found))) for trace_id, found in spans.items() if found]
 
-    def _spans(self, connection: Connection, segment: Segment, trace_id: bytes, also: str) -> list[Span]:
-        where = f"r.trace_id = $1{also} ORDER BY r.start LIMIT {self._max_trace_spans + 1}"
-        return self._read(connection, segment, where, [trace_id])
-
-    def _read(self, connection: Connection, segment: Segment, where: str, values: Sequence[object]) -> list[Span]:
-        found = connection.execute(f"SELECT {rows.COLUMNS} FROM spans_{segment.id} r WHERE {where}", values).fetchall()
+    def _read(self, connection: Connection, stretch: Stretch, also: str = "") -> list[Span]:
+        """The spans of the stretch's traces, or those of them that ``also`` (SQL) leaves."""
+        segment = stretch.segment.id
+        params = Params()
+        found = connection.execute(
+            f"SELECT {rows.COLUMNS} FROM spans_{segment} r"
+            f" WHERE {stretch.condition} AND r.trace_id IN ({params.many(stretch.keys)}){also}",
+            params.values,
+        ).fetchall()
         if not found:
             return []
-        return rows.spans(connection, segment.id, self._keys.of(connection, segment.id), self._groups, found)
+        return rows.spans(connection, segment, self._keys.of(connection, segment), self._groups, found)
 
     def _all(self, statement: str, values: list[Any]) -> list[Any]:
         with self._asking() as connection:

@@ -58,26 +58,27 @@ _CALLER_LEAD = 600_000_000_000
 def span_counts(connection: Connection, segments: SegmentsView, ids: Sequence[bytes]) -> dict[bytes, int]:
     """How many rows each trace has."""
     params = Params()
-    selects = [
-        f"SELECT trace_id FROM {segments.name_of(s.id)} WHERE trace_id IN ({params.many(here)})"
-        for s in segments.segments
-        if (here := segments.among(s, ids))
-    ]
+    selects = _selects(segments, ids, "trace_id", params)
     if not selects:
         return {}
     statement = f"SELECT trace_id, count(*) FROM ({' UNION ALL '.join(selects)}) GROUP BY trace_id"
     return dict(connection.execute(statement, params.values).fetchall())
 
 
+def _selects(segments: SegmentsView, ids: Sequence[bytes], columns: str, params: Params) -> list[str]:
+    """SQL for all rows of these traces, a statement for each stretch that may hold some."""
+    return [
+        f"SELECT {columns} FROM {segments.name_of(s.segment.id)} r"
+        f" WHERE {s.condition} AND trace_id IN ({params.many(s.keys)})"
+        for s in segments.holding(ids)
+    ]
+
+
 def summaries(connection: Connection, segments: SegmentsView, ids: Sequence[bytes]) -> list[TraceSummary]:
     """The summaries of these traces, in the order of ``ids``; one that is gone is left out."""
     params = Params()
     columns = "trace_id, span_id, parent_span_id, start, duration, service, name, kind, status"
-    selects = [
-        f"SELECT {columns} FROM {segments.name_of(s.id)} WHERE trace_id IN ({params.many(here)})"
-        for s in segments.segments
-        if (here := segments.among(s, ids))
-    ]
+    selects = _selects(segments, ids, columns, params)
     if not selects:
         return []
     rows = " UNION ALL ".join(selects)

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from pilothouse.signals.bloom import Bloom
+from pilothouse.signals.bloom import ZONE_ROWS, Zones, probes_of
 from pilothouse.signals.tables import SegmentedTable
 
 _DAY: Final = 86_400_000_000_000
@@ -63,14 +63,12 @@ class Writing:
     leaves no trace in memory either.
     """
 
-    def __init__(self, segment: Segment, bloom: Bloom, known: Mapping[str, dict[object, int]], distinct: int) -> None:
+    def __init__(self, segment: Segment, zones: Zones, known: Mapping[str, dict[object, int]]) -> None:
         self.segment = segment
-        self.bloom = bloom
+        self.zones = zones
         self.known = known
-        #: Roughly the number of distinct keys: a key that spans two commits counts twice.
-        self.distinct = distinct
         self.staged_rows: Segment | None = None
-        self._staged_keys: list[NDArray[np.uint8]] = []
+        self._staged_keys: list[tuple[NDArray[np.uint8], int, int]] = []
         self._staged: dict[str, list[tuple[object, Entry]]] = {}
         self._flushed: list[tuple[str, object]] = []
 
@@ -102,7 +100,7 @@ class Writing:
             max_time=max(base.max_time, high) if base.rows else high,
             written=max(base.written, now),
         )
-        self._staged_keys.append(keys)
+        self._staged_keys.append((keys, base.rows, len(times)))
 
     def flush(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Writes the staged dictionary entries and the record, inside the caller's transaction."""
@@ -121,13 +119,11 @@ class Writing:
                 (s.rows, s.min_time, s.max_time, s.written, s.id),
             )
 
-    def seal(self) -> bytes:
-        """Closes the filter, staged keys included, and returns it in its final size."""
+    def seal(self) -> list[bytes]:
+        """Closes the filters, staged keys included, and returns them in their final size."""
         self._absorb()
-        data = self.bloom.sealed(self.distinct)
-        self.bloom = Bloom.from_bytes(data)
         self.staged_rows = replace(self.staged_rows or self.segment, sealed=True)
-        return data
+        return self.zones.close()
 
     def settle(self, *, committed: bool) -> None:
         """Adopts what was staged, or forgets it."""
@@ -141,17 +137,30 @@ class Writing:
         self.staged_rows, self._staged_keys, self._staged, self._flushed = None, [], {}, []
 
     def _absorb(self) -> None:
-        for keys in self._staged_keys:
-            self.bloom.add(keys)
-            self.distinct += len(keys)
+        for keys, first, rows in self._staged_keys:
+            self.zones.add(keys, first, rows)
         self._staged_keys = []
+
+
+class Stretch(Struct, frozen=True):
+    """Rows of a segment, from ``first`` to before ``last`` (``None``: to the end), that may be of some of ``keys``."""
+
+    segment: Segment
+    first: int
+    last: int | None
+    keys: list[bytes]
+
+    @property
+    def condition(self) -> str:
+        """SQL for "the row ``r`` is one of them", which the engine answers without reading others."""
+        return f"r.rowid >= {self.first}" + ("" if self.last is None else f" AND r.rowid < {self.last}")
 
 
 class SegmentsView:
     """The segments of one snapshot, newest first."""
 
-    def __init__(self, table: str, segments: Sequence[Segment], blooms: Mapping[int, Bloom]) -> None:
-        self._table, self._blooms = table, blooms
+    def __init__(self, table: str, segments: Sequence[Segment], zones: Mapping[int, Zones]) -> None:
+        self._table, self._zones = table, zones
         self.segments = sorted(segments, key=lambda s: (s.max_time, s.id), reverse=True)
 
     def name_of(self, segment: int) -> str:
@@ -162,14 +171,21 @@ class SegmentsView:
         """Segments that may hold rows with ``start <= time < end``."""
         return [s for s in self.segments if s.min_time < end and s.max_time >= start]
 
-    def holding(self, key: bytes) -> list[Segment]:
-        """Segments that may hold rows of ``key``."""
-        return [s for s in self.segments if self.among(s, [key])]
-
-    def among(self, segment: Segment, keys: Sequence[bytes]) -> list[bytes]:
-        """Those of ``keys`` that ``segment`` may hold."""
-        bloom = self._blooms.get(segment.id)
-        return list(keys) if bloom is None else [key for key in keys if bloom.may_contain(key)]
+    def holding(self, keys: Sequence[bytes]) -> list[Stretch]:
+        """Where rows of ``keys`` may be."""
+        numbers = [(key, probes_of(key)) for key in dict.fromkeys(keys)]
+        found: list[Stretch] = []
+        for segment in self.segments:
+            zones = self._zones.get(segment.id)
+            if zones is None:
+                found.append(Stretch(segment, 0, None, list(keys)))
+                continue
+            filters = list(zones.filters)
+            held = [[key for key, n in numbers if f.may_contain(n)] for f in filters]
+            for (first, last), some in _runs(held):
+                end = None if last == len(filters) else last * ZONE_ROWS
+                found.append(Stretch(segment, first * ZONE_ROWS, end, some))
+        return found
 
 
 class Segments:
@@ -188,7 +204,7 @@ class Segments:
         self._segment_rows = segment_rows
         self._lock = threading.Lock()
         self._segments: dict[int, Segment] = {}
-        self._blooms: dict[int, Bloom] = {}
+        self._zones: dict[int, Zones] = {}
         self._writing: OrderedDict[int, Writing] = OrderedDict()
         self._fresh: list[Segment] = []
         self._touched: list[Writing] = []
@@ -197,7 +213,7 @@ class Segments:
         """Makes the catalogue and the dictionaries of an empty store."""
         connection.execute(
             "CREATE TABLE segments (id INTEGER PRIMARY KEY, bucket BIGINT, rows BIGINT, min_time BIGINT, max_time BIGINT,"
-            " written BIGINT, sealed BOOLEAN, bloom BLOB)"
+            " written BIGINT, sealed BOOLEAN, zones BLOB[])"
         )
         for dictionary in self.table.dictionaries:
             columns = ", ".join(f"{c.name} {c.type}" for c in dictionary.columns)
@@ -206,14 +222,12 @@ class Segments:
     def load(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Reads the catalogue of an existing store."""
         rows = connection.execute(
-            "SELECT id, bucket, rows, min_time, max_time, written, sealed, bloom FROM segments"
+            "SELECT id, bucket, rows, min_time, max_time, written, sealed, zones FROM segments"
         ).fetchall()
-        for *record, bloom in rows:
+        for *record, zones in rows:
             segment = Segment(*record)
             self._segments[segment.id] = segment
-            self._blooms[segment.id] = (
-                Bloom.from_bytes(bloom) if bloom is not None else self._rebuilt(connection, segment.id)
-            )
+            self._zones[segment.id] = Zones(zones) if zones is not None else self._rebuilt(connection, segment)
 
     def name_of(self, segment: int) -> str:
         """The DuckDB table that holds a segment's rows."""
@@ -230,8 +244,8 @@ class Segments:
             "SELECT id, bucket, rows, min_time, max_time, written, sealed FROM segments WHERE rows > 0"
         ).fetchall()
         with self._lock:
-            blooms = dict(self._blooms)
-        return SegmentsView(self.table.name, [Segment(*row) for row in rows], blooms)
+            zones = dict(self._zones)
+        return SegmentsView(self.table.name, [Segment(*row) for row in rows], zones)
 
     # writing, inside the writer's transaction
 
@@ -284,7 +298,7 @@ class Segments:
                 writing.settle(committed=committed)
                 if committed:
                     self._segments[writing.segment.id] = writing.segment
-                    self._blooms[writing.segment.id] = writing.bloom
+                    self._zones[writing.segment.id] = writing.zones
             if not committed:
                 for segment in self._fresh:
                     self._segments.pop(segment.id, None)
@@ -308,7 +322,7 @@ class Segments:
         with self._lock:
             for segment in doomed:
                 self._segments.pop(segment.id, None)
-                self._blooms.pop(segment.id, None)
+                self._zones.pop(segment.id, None)
                 writing = self._writing.get(segment.bucket)
                 if writing is not None and writing.segment.id == segment.id:
                     del self._writing[segment.bucket]
@@ -339,7 +353,7 @@ class Segments:
         with self._lock:
             self._segments[number] = segment
         self._fresh.append(segment)
-        return Writing(segment, Bloom(), {d.name: {} for d in self.table.dictionaries}, 0)
+        return Writing(segment, Zones(), {d.name: {} for d in self.table.dictionaries})
 
     def _reopened(self, connection: duckdb.DuckDBPyConnection, bucket: int) -> Writing | None:
         open_ones = [
@@ -354,21 +368,37 @@ class Segments:
                 f"SELECT {dictionary.key[0]}, id FROM {dictionary.name} WHERE segment = ?", (segment.id,)
             ).fetchall()
             known[dictionary.name] = {_hashable(key): number for key, number in rows}
-        return Writing(segment, self._blooms[segment.id], known, segment.rows)
+        return Writing(segment, self._zones[segment.id], known)
 
     def _seal(self, connection: duckdb.DuckDBPyConnection, writing: Writing) -> None:
         """Closes a full segment: its filter shrinks to what its keys need and is kept in the file."""
-        data = writing.seal()
-        connection.execute("UPDATE segments SET sealed = true, bloom = ? WHERE id = ?", (data, writing.segment.id))
+        zones = writing.seal()
+        connection.execute("UPDATE segments SET sealed = true, zones = ? WHERE id = ?", (zones, writing.segment.id))
         if writing not in self._touched:
             self._touched.append(writing)
 
-    def _rebuilt(self, connection: duckdb.DuckDBPyConnection, segment: int) -> Bloom:
-        bloom = Bloom()
-        keys = connection.execute(f"SELECT DISTINCT {self.table.key} FROM {self.name_of(segment)}").fetchall()
-        if keys:
-            bloom.add(np.frombuffer(b"".join(key for (key,) in keys), np.uint8).reshape(-1, 16))
-        return bloom
+    def _rebuilt(self, connection: duckdb.DuckDBPyConnection, segment: Segment) -> Zones:
+        zones = Zones()
+        for first in range(0, segment.rows, ZONE_ROWS):
+            keys = connection.execute(
+                f"SELECT DISTINCT {self.table.key} FROM {self.name_of(segment.id)} WHERE rowid >= ? AND rowid < ?",
+                (first, first + ZONE_ROWS),
+            ).fetchall()
+            data = np.frombuffer(b"".join(key for (key,) in keys), np.uint8).reshape(-1, 16)
+            zones.add(data, first, min(ZONE_ROWS, segment.rows - first))
+        return zones
+
+
+def _runs(held: Sequence[list[bytes]]) -> Iterator[tuple[tuple[int, int], list[bytes]]]:
+    """Runs of neighbouring zones that hold anything, ``(first, behind last)``, and the keys that any of them holds."""
+    first, keys = 0, dict[bytes, None]()
+    for zone, some in enumerate([*held, []]):
+        if some:
+            first = first if keys else zone
+            keys |= dict.fromkeys(some)
+        elif keys:
+            yield (first, zone), list(keys)
+            keys = {}
 
 
 def batched(rows: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
