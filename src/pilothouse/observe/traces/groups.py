@@ -19,6 +19,7 @@ from pilothouse.kit.errors import InvalidInput, LimitExceeded
 from pilothouse.signals.duckdb.segments import Entry
 
 _REMEMBERED: Final = 20_000
+_REMEMBERED_BYTES: Final = 16 << 20
 #: Jaeger's words for a resource without a usable ``service.name``.
 NO_SERVICE: Final = {
     "missing": "missing-service-name",
@@ -33,6 +34,7 @@ class Groups:
     def __init__(self) -> None:
         self._resources: dict[bytes, Entry] = {}
         self._scopes: dict[bytes, Entry] = {}
+        self._bytes = 0
 
     def service(self, encoded: bytes) -> str:
         """The service that a resource names."""
@@ -45,7 +47,7 @@ class Groups:
             message = _parsed(ResourceSpans, encoded, "resource_spans")
             resource = proto.resource_of(message)  # raises for what could not be read again
             attributes = typed_rows(message.resource.attributes)
-            known = _remember(self._resources, encoded, (encoded, service_of(resource), attributes))
+            known = self._remember(self._resources, encoded, (encoded, service_of(resource), attributes))
         return known
 
     def scope_entry(self, encoded: bytes) -> Entry:
@@ -55,7 +57,16 @@ class Groups:
             message = _parsed(ScopeSpans, encoded, "scope_spans")
             scope = proto.scope_of(message)
             attributes = typed_rows(message.scope.attributes)
-            known = _remember(self._scopes, encoded, (encoded, scope.name, scope.version, attributes))
+            known = self._remember(self._scopes, encoded, (encoded, scope.name, scope.version, attributes))
+        return known
+
+    def _remember(self, into: dict[bytes, Entry], encoded: bytes, known: Entry) -> Entry:
+        self._bytes += len(encoded)
+        if len(into) >= _REMEMBERED or self._bytes > _REMEMBERED_BYTES:
+            self._resources.clear()  # only hostile input has so many; starting over costs one parse each
+            self._scopes.clear()
+            self._bytes = len(encoded)
+        into[encoded] = known
         return known
 
 
@@ -92,13 +103,6 @@ def _typed_row(key: str, value: AnyValue) -> dict[str, Any]:
         content = getattr(value, which)
         row[name] = content.SerializeToString() if name in ("array", "kvlist") else content
     return {"key": key, **row}
-
-
-def _remember(into: dict[bytes, Entry], encoded: bytes, known: Entry) -> Entry:
-    if len(into) >= _REMEMBERED:
-        into.clear()  # only hostile input has so many; starting over costs one parse each
-    into[encoded] = known
-    return known
 
 
 def _parsed(message: Any, data: bytes, where: str) -> Any:

@@ -26,7 +26,7 @@ from pilothouse.observe.traces import wire
 from pilothouse.observe.traces.columns import Batch, to_columns
 from pilothouse.observe.traces.groups import Groups, check_nested
 from pilothouse.observe.traces.retransmissions import DIGEST, Outcome, Retransmissions
-from pilothouse.observe.traces.schema import LOOSE, LOOSE_MARK, MAX_SHAPES, SPANS
+from pilothouse.observe.traces.schema import LOOSE, LOOSE_MARK, MAX_SHAPE_BYTES, MAX_SHAPES, SPANS
 from pilothouse.observe.traces.shapes import Shape
 from pilothouse.signals.duckdb.database import Connection
 from pilothouse.signals.duckdb.segments import Writing
@@ -41,6 +41,8 @@ _LAST_SEEN_DELAY: Final = 10 * SECOND
 #: Distinct operations remembered; a program that puts ids into span names has more.
 _OPERATIONS: Final = 100_000
 _NO_SHAPE: Final = ("*:",)
+#: Slots are 16-bit numbers.
+_MAX_FIELDS: Final = 0xFFFF
 _COLUMNS: Final = [c.name for c in SPANS.columns]
 _LISTS: Final = ("ints", "doubles", "bools", "others")
 _Operation = tuple[str, str, int]
@@ -85,6 +87,7 @@ class Ingest:
         self._groups = Groups()
         self._operations: dict[_Operation, int] = {}
         self._shape_ids: dict[int, dict[int, int]] = {}
+        self._shape_bytes: dict[int, int] = {}
         self._unwritten: set[_Operation] = set()
         self._operations_written = 0
         self._next_commit = 1
@@ -227,6 +230,7 @@ class Ingest:
             except BaseException:
                 self._segments.settle(committed=False)
                 self._shape_ids.clear()
+                self._shape_bytes.clear()
                 self._unwritten.clear()
                 self._operations.clear()  # they are written again with the next spans that have them
                 raise
@@ -289,22 +293,32 @@ class Ingest:
             writing.id_of("shapes", _NO_SHAPE, lambda: _mark(_NO_SHAPE))  # takes the number LOOSE
         known = self._shape_ids.setdefault(writing.segment.id, {})
         if len(self._shape_ids) > 64:
-            self._shape_ids = {writing.segment.id: known}
+            self._shape_ids, self._shape_bytes = {writing.segment.id: known}, {}
         numbers = np.zeros(len(attributes.hashes), np.int32)
         for i in np.unique(attributes.shape[rows]).tolist():
             number = known.get(attributes.hashes[i])
             if number is None:
                 shape = Shape.of(attributes.fields(i))
-                if len(shape.fields) > 0xFFFF or (
-                    writing.size_of("shapes") >= MAX_SHAPES and not writing.has("shapes", shape.fields)
-                ):
-                    number = LOOSE
-                    writing.id_of("shapes", LOOSE_MARK, lambda: _mark(LOOSE_MARK))
-                else:
+                if self._has_room(writing, shape):
                     number = writing.id_of("shapes", shape.fields, shape.entry)
                     known[attributes.hashes[i]] = number
+                else:
+                    number = LOOSE
+                    writing.id_of("shapes", LOOSE_MARK, lambda: _mark(LOOSE_MARK))
             numbers[i] = number
         return numbers[attributes.shape[rows]]
+
+    def _has_room(self, writing: Writing, shape: Shape) -> bool:
+        """Whether the segment knows the shape or may learn it; then its size is counted."""
+        if writing.has("shapes", shape.fields):
+            return True
+        held = self._shape_bytes.get(writing.segment.id)
+        if held is None:
+            held = sum(_weight(fields) for fields in writing.known["shapes"])
+        after = held + _weight(shape.fields)
+        room = len(shape.fields) <= _MAX_FIELDS and writing.size_of("shapes") < MAX_SHAPES and after <= MAX_SHAPE_BYTES
+        self._shape_bytes[writing.segment.id] = after if room else held
+        return room
 
     def _note_operations(self, connection: Connection, table: pa.Table, now: int) -> None:
         """Writes operations never seen before at once, and when the known ones were last seen now and then."""
@@ -365,6 +379,11 @@ def _blamed(error: Exception) -> PilothouseError:
     return Unstorable(
         f"the request cannot be stored: {str(error).strip().partition(chr(10))[0] or type(error).__name__}"
     )
+
+
+def _weight(fields: Any) -> int:
+    """About what a shape takes in memory."""
+    return 100 + sum(len(field) + 60 for field in fields)
 
 
 def _mark(fields: tuple[str, ...]) -> tuple[object, ...]:

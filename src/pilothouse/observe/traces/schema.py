@@ -6,7 +6,7 @@ costs no keys, a filter on ``http.status_code`` reads the shapes first and then 
 survives. (A ``VARIANT`` or ``MAP`` per row costs three to five times as much to write; see ``docs/explanation/store.md``.)
 
 A shape's fields are ``LETTER:key``; the letter tells the list that holds the value, ``slots`` the place in it. An upper-case
-letter is a key that a later one of the same name hides. A segment has at most ``MAX_SHAPES``: rows beyond that are of
+letter is a key that a later one of the same name hides. A segment has room for so many of them; rows beyond that are of
 shape 0, whose ``strings`` alternate between key and ``LETTER:text``.
 """
 
@@ -22,6 +22,8 @@ LOOSE: Final = 0
 LOOSE_MARK: Final = ("*loose:",)
 #: More than real programs have, and few enough that hostile keys cost no memory to speak of.
 MAX_SHAPES: Final = 8192
+#: The same for their size: spans of thousands of keys, or of huge ones.
+MAX_SHAPE_BYTES: Final = 16 << 20
 
 #: Typed attributes of resources, scopes, events and links, which are few: plain lists. At most one value is not NULL.
 ATTRIBUTES: Final = (
