@@ -5,9 +5,9 @@ Run it after a change of dependencies in pyproject.toml::
     python tools/lock.py            # keep what is pinned and still allowed
     python tools/lock.py --upgrade  # take the newest
 
-It resolves with pip-tools, in an environment of its own, on the oldest Python that is supported: what it picks has wheels for
-the newer ones too, and the hashes of every file of a version are listed. No address is written: pip asks whatever index it is
-set to.
+It resolves with pip-tools, in an environment of its own, on the oldest Python that is supported, then holds what was picked
+against the first release of every Python that is supported. The hashes of every file of a version are listed. No address is
+written: pip asks whatever index it is set to.
 """
 
 from __future__ import annotations
@@ -58,6 +58,19 @@ def compile_lock(python: Path, requirements: list[str], output: Path, what: str,
     print(f"{output.name}: {sum(1 for line in text.splitlines() if '==' in line)} packages")
 
 
+def check_pythons(python: Path, lock: Path, versions: list[str]) -> None:
+    """Fails unless all of ``lock`` installs as wheels on each of ``versions``.
+
+    A package may want a later patch release than whoever resolves happens to have; pip-tools does not notice.
+    """
+    for version in versions:
+        with tempfile.TemporaryDirectory() as folder:
+            wheels = ["--only-binary=:all:", f"--python-version={version}", f"--target={folder}"]
+            pip = [str(python), "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--require-hashes"]
+            if subprocess.run([*pip, *wheels, "-r", str(lock)], check=False).returncode:
+                sys.exit(f"{lock.name} does not install on Python {version}: see above, and limit that package.")
+
+
 def main() -> None:
     """Writes both files."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -79,6 +92,8 @@ def main() -> None:
         compile_lock(
             python, extras["bench"], ROOT / "requirements-bench.lock", "the peer that `make bench` measures", within
         )
+        named = [classifier.rpartition(" :: ")[2] for classifier in project["project"]["classifiers"]]
+        check_pythons(python, lock, [f"{name}.0" for name in named if name.startswith("3.")])
 
 
 if __name__ == "__main__":
