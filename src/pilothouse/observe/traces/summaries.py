@@ -16,7 +16,7 @@ _SUMMARY = """
 WITH spans AS (
     SELECT DISTINCT trace_id, span_id, parent_span_id, start, duration, service, name, kind, status FROM ({rows})
 ), roots AS (
-    SELECT trace_id, arg_min(service, start) AS service, arg_min(name, start) AS name
+    SELECT trace_id, arg_min({{'service': service, 'name': name}}, {{'start': start, 'id': span_id}}) AS root
     FROM spans WHERE parent_span_id IS NULL GROUP BY trace_id
 ), orphans AS (
     SELECT child.trace_id, count(*) AS count FROM spans child
@@ -27,7 +27,7 @@ WITH spans AS (
            max(start + duration) AS "end"
     FROM spans GROUP BY trace_id, service
 )
-SELECT trace_id, any_value(roots.service), any_value(roots.name), min(start), max("end"), sum(spans)::BIGINT,
+SELECT trace_id, any_value(root.service), any_value(root.name), min(start), max("end"), sum(spans)::BIGINT,
        sum(errors)::BIGINT, any_value(orphans.count),
        list({{'service': services.service, 'spans': spans, 'errors': errors}} ORDER BY services.service)
 FROM services LEFT JOIN roots USING (trace_id) LEFT JOIN orphans USING (trace_id) GROUP BY trace_id
@@ -39,6 +39,7 @@ WITH spans AS (
 ), links AS (
     SELECT DISTINCT child.service, child.status, child.span_id, link.trace_id, link.span_id AS linked
     FROM ({linked}) child, unnest(child.links) AS _(link)
+    WHERE child.trace_id <> link.trace_id OR lower(hex(link.span_id)) IS DISTINCT FROM printf('%016x', child.parent_span_id)
 ), calls AS (
     SELECT parent.service AS parent, child.service AS child, child.status AS status
     FROM spans child JOIN spans parent ON parent.span_id = child.parent_span_id AND parent.trace_id = child.trace_id
@@ -109,7 +110,7 @@ def dependencies(connection: Connection, segments: SegmentsView, start: int, end
         f"SELECT {columns} FROM {n} WHERE start >= {start - _CALLER_LEAD} AND start < {end}" for n in names
     )
     linked = " UNION ALL ".join(
-        f"SELECT service, status, span_id, links FROM {n}"
+        f"SELECT service, status, trace_id, span_id, parent_span_id, links FROM {n}"
         f" WHERE start >= {start} AND start < {end} AND kind = 5 AND len(links) > 0"
         for n in names
     )
