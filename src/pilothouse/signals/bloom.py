@@ -46,7 +46,9 @@ class Bloom:
     """A filter whose number of bits is a power of two."""
 
     def __init__(self, data: bytes | None = None) -> None:
-        self._bits = np.zeros(_GROWING_BITS // 8, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+        self._bits = (
+            np.zeros(_GROWING_BITS // 8, np.uint8) if data is None else np.frombuffer(bytearray(data), np.uint8)
+        )
         # Single bits are read much faster from a memoryview than from an array.
         self._view = memoryview(self._bits)  # type: ignore[arg-type]  # an array is a buffer
 

@@ -59,7 +59,7 @@ class Part(Struct, frozen=True):
 class Writing:
     """A segment that takes rows: its record, its filter, and its dictionaries from value to id.
 
-    Changes are staged while a transaction runs and adopted by ``Segments.adopt`` after its commit, so that a failed commit
+    Changes are staged while a transaction runs and adopted by ``Segments.settle`` after its commit, so that a failed commit
     leaves no trace in memory either.
     """
 
@@ -77,8 +77,8 @@ class Writing:
         known = self.known[dictionary]
         found = known.get(key)
         if found is None:
-            found = known[key] = len(known)
             self._staged.setdefault(dictionary, []).append((key, entry()))
+            found = known[key] = len(known)
         return found
 
     def has(self, dictionary: str, key: object) -> bool:
@@ -133,7 +133,7 @@ class Writing:
         else:
             staged = [(name, key) for name, entries in self._staged.items() for key, _ in entries]
             for name, key in staged + self._flushed:
-                del self.known[name][key]
+                self.known[name].pop(key, None)  # what a flush broke off in is among both
         self.staged_rows, self._staged_keys, self._staged, self._flushed = None, [], {}, []
 
     def _absorb(self) -> None:
@@ -204,6 +204,8 @@ class Segments:
         self._segment_rows = segment_rows
         self._lock = threading.Lock()
         self._segments: dict[int, Segment] = {}
+        #: No number is given twice while the process runs: readers and writers remember segments by them.
+        self._next_number = 0
         self._zones: dict[int, Zones] = {}
         self._writing: OrderedDict[int, Writing] = OrderedDict()
         self._fresh: list[Segment] = []
@@ -228,6 +230,7 @@ class Segments:
             segment = Segment(*record)
             self._segments[segment.id] = segment
             self._zones[segment.id] = Zones(zones) if zones is not None else self._rebuilt(connection, segment)
+            self._next_number = max(self._next_number, segment.id + 1)
 
     def name_of(self, segment: int) -> str:
         """The DuckDB table that holds a segment's rows."""
@@ -243,9 +246,12 @@ class Segments:
         rows = connection.execute(
             "SELECT id, bucket, rows, min_time, max_time, written, sealed FROM segments WHERE rows > 0"
         ).fetchall()
+        segments = [Segment(*row) for row in rows]
         with self._lock:
-            zones = dict(self._zones)
-        return SegmentsView(self.table.name, [Segment(*row) for row in rows], zones)
+            # Between a commit and its ``settle``, a snapshot has rows that no filter knows yet.
+            settled = [s.id for s in segments if (known := self._segments.get(s.id)) and known.rows >= s.rows]
+            zones = {number: self._zones[number] for number in settled}
+        return SegmentsView(self.table.name, segments, zones)
 
     # writing, inside the writer's transaction
 
@@ -264,11 +270,11 @@ class Segments:
 
     def writing(self, connection: duckdb.DuckDBPyConnection, bucket: int) -> Writing:
         """The segment that takes rows of ``bucket``, made when there is none or it is full."""
-        writing = self._writing.get(bucket)
-        if writing is None:
-            writing = self._reopened(connection, bucket) or self._made(connection, bucket)
-        elif (writing.staged_rows or writing.segment).rows >= self._segment_rows:
+        writing = self._writing.get(bucket) or self._reopened(connection, bucket)
+        if writing is not None and (writing.staged_rows or writing.segment).rows >= self._segment_rows:
             self._seal(connection, writing)
+            writing = None
+        if writing is None:
             writing = self._made(connection, bucket)
         self._writing[bucket] = writing
         self._writing.move_to_end(bucket)
@@ -345,7 +351,7 @@ class Segments:
         return f"SELECT {columns} FROM {source} AS r {joins}"
 
     def _made(self, connection: duckdb.DuckDBPyConnection, bucket: int) -> Writing:
-        number = max(self._segments, default=-1) + 1
+        number, self._next_number = self._next_number, self._next_number + 1
         columns = ", ".join(f"{c.name} {c.type}" for c in self.table.columns)
         connection.execute(f"CREATE TABLE {self.name_of(number)} ({columns})")
         connection.execute("INSERT INTO segments VALUES (?, ?, 0, 0, 0, 0, false, NULL)", (number, bucket))
@@ -356,9 +362,7 @@ class Segments:
         return Writing(segment, Zones(), {d.name: {} for d in self.table.dictionaries})
 
     def _reopened(self, connection: duckdb.DuckDBPyConnection, bucket: int) -> Writing | None:
-        open_ones = [
-            s for s in self._segments.values() if s.bucket == bucket and not s.sealed and s.rows < self._segment_rows
-        ]
+        open_ones = [s for s in self._segments.values() if s.bucket == bucket and not s.sealed]
         if not open_ones:
             return None
         segment = max(open_ones, key=lambda s: s.id)
