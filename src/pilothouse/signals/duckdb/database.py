@@ -6,6 +6,7 @@ closed to the outside world (no file access, no extensions, no further settings)
 
 from __future__ import annotations
 
+import logging
 import queue
 import re
 import threading
@@ -19,6 +20,7 @@ import duckdb
 from pilothouse.kit.errors import (
     DataDirBusy,
     LimitExceeded,
+    Overloaded,
     PilothouseError,
     QueryTimeout,
     StorageFull,
@@ -26,10 +28,16 @@ from pilothouse.kit.errors import (
     StorageReadOnly,
 )
 
+_log = logging.getLogger(__name__)
+
 Connection = duckdb.DuckDBPyConnection
 FILE_NAME: Final = "signals.duckdb"
 #: Queries of strangers that run at the same time.
 _LIMITED_CONNECTIONS: Final = 4
+#: Seconds that reads and the reopening of a broken store wait for each other.
+_PATIENCE: Final = 5.0
+#: What a read meets when the store breaks and is opened anew beneath it.
+_GONE: Final = (duckdb.FatalException, duckdb.ConnectionException, duckdb.InterruptException)
 _HOLDER = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -55,6 +63,8 @@ def translated(error: Exception, path: Path) -> PilothouseError | None:
         )
     if isinstance(error, duckdb.OutOfMemoryException) or "out of memory" in lower:
         return LimitExceeded("the query needs more memory than it may use", remedy="Ask for fewer rows or less time.")
+    if isinstance(error, _GONE):
+        return Overloaded("the store is being opened anew after an error", where=str(path.parent))
     if isinstance(error, (duckdb.SerializationException, duckdb.IOException)):
         return StorageIncompatible(
             f"the store cannot be read: {text.splitlines()[0]}",
@@ -93,6 +103,10 @@ class Database:
         }
         self.query_memory = query_memory
         self._lock = threading.RLock()
+        self._gate = threading.Condition()
+        self._readers: list[duckdb.DuckDBPyConnection] = []
+        self._waiting = 0
+        self._usable = False
         self._open()
 
     def _open(self) -> None:
@@ -107,6 +121,7 @@ class Database:
                 self._limited.put(limited)
             self._writer.execute("SET enable_external_access = false")
             self._writer.execute("SET lock_configuration = true")
+            self._set_usable(True)
         except (duckdb.Error, OSError) as error:
             known = translated(error, self.path)
             if known is None:
@@ -127,12 +142,14 @@ class Database:
             StorageFull, StorageReadOnly: Nothing was written; the same work may succeed later.
         """
         with self._lock:
+            if not self._usable:
+                self._open()  # what could not be opened after the last error; raises why it still cannot
             try:
                 self._writer.execute("BEGIN TRANSACTION")
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException as error:
-                self._abandon()
+                self._abandon(error)
                 known = translated(error, self.path) if isinstance(error, (duckdb.Error, OSError)) else None
                 if known is None:
                     raise
@@ -144,17 +161,29 @@ class Database:
 
         Args:
             limited: Bounds the memory of what it computes, and waits while all limited connections are taken.
+
+        Raises:
+            Overloaded: The store is closed, or is being opened anew after an error.
         """
-        if not limited:
-            with self._writer.cursor() as cursor:
-                yield cursor
-            return
-        pool = self._limited
-        cursor = pool.get()
+        with self._gate:
+            if not self._gate.wait_for(lambda: self._usable, _PATIENCE):
+                raise Overloaded("the store is not open", where=str(self.path.parent))
+            self._waiting += 1
+        cursor: duckdb.DuckDBPyConnection | None = None
         try:
+            cursor = self._limited.get() if limited else self._writer.cursor()
+            self._readers.append(cursor)
             yield cursor
         finally:
-            pool.put(cursor)
+            if cursor is not None:
+                self._readers.remove(cursor)
+                if limited:
+                    self._limited.put(cursor)
+                else:
+                    cursor.close()
+            with self._gate:
+                self._waiting -= 1
+                self._gate.notify_all()
 
     @contextmanager
     def snapshot(self, timeout: int) -> Iterator[Connection]:
@@ -207,22 +236,38 @@ class Database:
     def close(self) -> None:
         """Checkpoints and closes; safe to call twice."""
         with self._lock:
+            self._set_usable(False)
             while not self._limited.empty():
                 self._limited.get().close()
             self._writer.close()
 
-    def _abandon(self) -> None:
+    def _abandon(self, error: BaseException) -> None:
         """Leaves the failed transaction. DuckDB refuses all work after some disk errors, until the file is opened anew."""
         try:
             self._writer.execute("ROLLBACK")
-        except duckdb.FatalException:
-            self._reopen()
+        except duckdb.FatalException as fatal:
+            error = fatal
         except duckdb.Error:
             pass  # the failed statement had already ended the transaction
+        if isinstance(error, duckdb.FatalException):
+            self._reopen()
 
     def _reopen(self) -> None:
-        with suppress(
-            duckdb.Error
-        ):  # an invalidated database cannot be closed cleanly; the log has all that was committed
+        """Opens the file anew. DuckDB shares one instance per file, so every connection to the broken one must go first."""
+        self._set_usable(False)
+        with self._gate:
+            for cursor in [*self._readers]:
+                cursor.interrupt()
+            self._gate.wait_for(lambda: not self._waiting, _PATIENCE)
+        # An invalidated database cannot be closed cleanly; the log has all that was committed.
+        with suppress(duckdb.Error):
             self.close()
-        self._open()
+        try:
+            self._open()
+        except (duckdb.Error, PilothouseError) as error:
+            _log.warning("the store could not be opened anew, the next write tries again: %s", error)
+
+    def _set_usable(self, usable: bool) -> None:
+        with self._gate:
+            self._usable = usable
+            self._gate.notify_all()
