@@ -388,7 +388,7 @@ def _weight(fields: Any) -> int:
 
 def _mark(fields: tuple[str, ...]) -> tuple[object, ...]:
     """An entry among the shapes that no span has."""
-    return list(fields), [0]
+    return list(fields), [0], [], [], []
 
 
 def _distinct(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -51,24 +51,15 @@ def _text(attributes: str) -> str:
     return f"map_from_entries(list_transform({last}, lambda a: {{'k': a.key, 'v': {value}}}))"
 
 
-_VALUE: Final = (
-    "CASE shapes.fields[i][1] WHEN 's' THEN r.strings[shapes.slots[i]] WHEN 'i' THEN r.ints[shapes.slots[i]]::VARCHAR"
-    " WHEN 'd' THEN r.doubles[shapes.slots[i]]::VARCHAR WHEN 'b' THEN r.bools[shapes.slots[i]]::VARCHAR"
-    " ELSE base64(r.others[shapes.slots[i]]) END"
+#: All values of a row as text, in the order of ``LETTERS``; ``shapes.places`` are places in it.
+_VALUES: Final = (
+    "(r.strings || r.ints::VARCHAR[] || r.doubles::VARCHAR[] || r.bools::VARCHAR[]"
+    " || list_transform(r.others, lambda o: base64(o)))"
 )
-_SHAPED: Final = (
-    "map_from_entries(list_transform(list_filter(range(1, len(shapes.fields) + 1),"
-    " lambda i: shapes.fields[i][1] >= 'a'),"
-    f" lambda i: {{'k': shapes.fields[i][3:], 'v': {_VALUE}}}))"
-)
-_LOOSE: Final = (
-    "map_from_entries(list_transform(range(1, len(r.strings) + 1, 2),"
-    " lambda i: {'k': r.strings[i], 'v': r.strings[i + 1][3:]}))"
-)
-_TYPES: Final = (
-    "map_from_entries(list_transform(list_filter(shapes.fields, lambda f: f[1] >= 'a'), lambda f: {'k': f[3:], 'v':"
-    " CASE f[1] WHEN 's' THEN 'string' WHEN 'i' THEN 'int' WHEN 'd' THEN 'double' WHEN 'b' THEN 'bool' ELSE 'other' END}))"
-)
+_LOOSE_KEYS: Final = "list_transform(range(1, len(r.strings) + 1, 2), lambda i: r.strings[i])"
+_LOOSE_VALUES: Final = "list_transform(range(2, len(r.strings) + 1, 2), lambda i: r.strings[i][3:])"
+_KEYS: Final = f"CASE WHEN r.shape = {LOOSE} THEN {_LOOSE_KEYS} ELSE shapes.keys END"
+_TEXTS: Final = f"CASE WHEN r.shape = {LOOSE} THEN {_LOOSE_VALUES} ELSE list_select({_VALUES}, shapes.places) END"
 
 
 def _named(column: str, names: tuple[str, ...]) -> str:
@@ -146,6 +137,9 @@ SPANS: Final = SegmentedTable(
             (
                 _c("fields", "VARCHAR[]", "LETTER:key, in the order of the span's attributes"),
                 _c("slots", "USMALLINT[]", "For each field, the place in the list of its type"),
+                _c("keys", "VARCHAR[]", "The keys of the fields that are not hidden"),
+                _c("types", "VARCHAR[]", "Their types"),
+                _c("places", "UINTEGER[]", "Their places among all values of a row"),
             ),
             key=("fields",),
         ),
@@ -164,13 +158,22 @@ SPANS: Final = SegmentedTable(
         (_c("status_message", "VARCHAR", "What the status says"), "r.status_message"),
         (
             _c("attributes", "MAP(VARCHAR, VARCHAR)", "Span attributes as text; cast what is a number"),
-            f"CASE WHEN r.shape = {LOOSE} THEN {_LOOSE} ELSE {_SHAPED} END",
+            f"map({_KEYS}, {_TEXTS})",
+        ),
+        (_c("attribute_keys", "VARCHAR[]", "The keys of attributes"), _KEYS),
+        (
+            _c(
+                "attribute_values",
+                "VARCHAR[]",
+                "The values of attributes, in the order of the keys; fastest to filter by",
+            ),
+            _TEXTS,
         ),
         (
             _c(
-                "attribute_types", "MAP(VARCHAR, VARCHAR)", "string, int, double, bool, or other (base64 in attributes)"
+                "attribute_types", "VARCHAR[]", "string, int, double, bool, or other (base64), in the order of the keys"
             ),
-            _TYPES,
+            "shapes.types",
         ),
         (_c("resource", "MAP(VARCHAR, VARCHAR)", "Resource attributes as text"), _text("resources.attributes")),
         (_c("scope_name", "VARCHAR", "Instrumentation scope"), "scopes.name"),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 #: Letters of the types, by code; the code's list is ``strings``, ``ints``, ``doubles``, ``bools`` or ``others``.
 LETTERS: Final = "sidbo"
+TYPE_NAMES: Final = {"s": "string", "i": "int", "d": "double", "b": "bool", "o": "other"}
 #: Letters of what stands in ``others``: bytes, array, key-value list, empty.
 BYTES, ARRAY, KVLIST, EMPTY = b"b", b"a", b"k", b"-"
 
@@ -46,7 +47,16 @@ class Shape(Struct, frozen=True):
 
     def entry(self) -> tuple[object, ...]:
         """Its row in the table of shapes."""
-        return list(self.fields), list(self.slots)
+        counts = [sum(f[0].lower() == letter for f in self.fields) for letter in LETTERS]
+        before = {letter: sum(counts[:i]) for i, letter in enumerate(LETTERS)}
+        shown = [(f, slot) for f, slot in zip(self.fields, self.slots, strict=True) if f[0].islower()]
+        return (
+            list(self.fields),
+            list(self.slots),
+            [f[2:] for f, _ in shown],
+            [TYPE_NAMES[f[0]] for f, _ in shown],
+            [before[f[0]] + slot for f, slot in shown],
+        )
 
 
 class ShapedAttributes(Struct, frozen=True):
