@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -131,6 +131,18 @@ def connect(effective: Effective, server: str = "", *, timeout: float = 30.0) ->
     return Client(url, config.server.token, timeout=timeout, ca_file=config.server.tls_cert)
 
 
+#: For problems of types that only the server knows, such as those of a capability that is not installed here.
+_BY_STATUS: Final[Mapping[int, type[errors.PilothouseError]]] = {
+    401: errors.Unauthorized,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    413: errors.LimitExceeded,
+    503: errors.Overloaded,
+    504: errors.QueryTimeout,
+}
+_UNKNOWN: Final = errors.PilothouseError
+
+
 def _query(params: Mapping[str, object] | None) -> str:
     pairs = [
         (name, str(one).lower() if isinstance(one, bool) else str(one))
@@ -148,7 +160,7 @@ def _error(status: int, body: bytes) -> errors.PilothouseError:
     except msgspec.DecodeError:
         return errors.ServerUnreachable(f"the server answered {status} without saying why; is it a Pilothouse?")
     slug = str(document.get("type", "")).rpartition(":")[2]
-    kind = errors.by_slug().get(slug, errors.PilothouseError)
+    kind = errors.by_slug().get(slug) or _BY_STATUS.get(status, errors.InvalidInput if status < 500 else _UNKNOWN)
     error = kind.__new__(kind)
     errors.PilothouseError.__init__(
         error,

@@ -89,7 +89,7 @@ function useArrivals(stored: number | undefined, empty: boolean, refetch: () => 
 function countWords(count: number, more: boolean, pending: boolean): string {
   if (pending) return "Searching…";
   if (count === 0) return "No traces";
-  return `${exactCount(count)}${more ? "+" : ""} ${count === 1 ? "trace" : "traces"}, newest first`;
+  return `${exactCount(count)}${more ? "+" : ""} ${count === 1 ? "trace" : "traces"}, newest match first`;
 }
 
 interface ResultsProps {

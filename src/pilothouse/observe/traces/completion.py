@@ -31,12 +31,12 @@ def attribute_keys(
     connection: Connection,
     segments: SegmentsView,
     catalogue: KeyCatalogue,
-    prefix: str,
+    text: str,
     service: str,
     times: _Range,
     limit: int,
 ) -> list[AttributeKey]:
-    """Keys at span and resource level with their types, most frequent first."""
+    """Keys at span and resource level that contain ``text``, with their types: those that begin with it, then by count."""
     counts: Counter[tuple[str, str]] = Counter()
     types: dict[tuple[str, str], set[str]] = {}
     for segment in segments.between(*times)[:_SEGMENTS]:
@@ -48,13 +48,13 @@ def attribute_keys(
         ).fetchall()
         for shape, count in spans:
             for letter, key, _ in keys.shapes.get(shape, ()):
-                if letter.islower() and key.startswith(prefix):
+                if letter.islower() and text in key:
                     counts["span", key] += count
                     types.setdefault(("span", key), set()).add(_NAMES[letter])
-        for key, type_, count in _resource_keys(connection, segment, prefix, service):
+        for key, type_, count in _resource_keys(connection, segment, text, service):
             counts["resource", key] += count
             types.setdefault(("resource", key), set()).add(type_)
-    ordered = sorted(counts, key=lambda k: (-counts[k], k))
+    ordered = sorted(counts, key=lambda k: (not k[1].startswith(text), -counts[k], k))
     return [AttributeKey(key, level, tuple(sorted(types[level, key])), counts[level, key]) for level, key in ordered][
         :limit
     ]
@@ -108,12 +108,12 @@ def _count_values(
         counts[text, _NAMES[place.letter]] += count
 
 
-def _resource_keys(connection: Connection, segment: Segment, prefix: str, service: str) -> list[tuple[str, str, int]]:
+def _resource_keys(connection: Connection, segment: Segment, text: str, service: str) -> list[tuple[str, str, int]]:
     params = Params()
     where = f" AND service = {params.one(service)}" if service else ""
     found: list[tuple[str, str, int]] = connection.execute(
         f"SELECT a.key, {_TYPE}, count(*) FROM resources, unnest(attributes) AS _(a)"
-        f" WHERE segment = {segment.id} AND starts_with(a.key, {params.one(prefix)}){where} GROUP BY 1, 2",
+        f" WHERE segment = {segment.id} AND contains(a.key, {params.one(text)}){where} GROUP BY 1, 2",
         params.values,
     ).fetchall()
     return found

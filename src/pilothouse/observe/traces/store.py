@@ -119,11 +119,11 @@ class TraceStore:
         with self._asking() as connection:
             return summaries.dependencies(connection, self._segments.view(connection), start, end)
 
-    def attribute_keys(self, prefix: str, service: str, start: int, end: int, limit: int) -> list[AttributeKey]:
-        """Keys that begin with ``prefix``, most frequent first; counted in the newest segments of the range."""
+    def attribute_keys(self, text: str, service: str, start: int, end: int, limit: int) -> list[AttributeKey]:
+        """Keys that contain ``text``, those that begin with it first, then by count in the newest segments of the range."""
         with self._asking() as connection:
             return attribute_keys(
-                connection, self._segments.view(connection), self._keys, prefix, service, (start, end), limit
+                connection, self._segments.view(connection), self._keys, text, service, (start, end), limit
             )
 
     def attribute_values(
