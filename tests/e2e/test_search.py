@@ -53,7 +53,7 @@ def test_all_pages_come_in_without_gaps_or_repeats(page: Page, server: Server) -
         if page.get_by_text("These are all.").is_visible():
             break
         page.wait_for_timeout(50)
-    page.get_by_text(f"{seed.MANY} traces, newest first").wait_for()
+    page.get_by_text(f"{seed.MANY} traces, newest match first").wait_for()
     assert _rows(page).last.get_attribute("aria-posinset") == str(seed.MANY)
     assert _rows(page).count() < 80, "only rows in sight exist"
 
@@ -75,7 +75,7 @@ def test_errors_and_durations_narrow_the_list(page: Page, server: Server) -> Non
     page.goto(f"{server.url}/traces/search")
     _rows(page).first.wait_for()
     page.get_by_role("radiogroup", name="Status").get_by_text("Error").click()
-    page.get_by_text("1 trace, newest first").wait_for()
+    page.get_by_text("1 trace, newest match first").wait_for()
     page.get_by_role("textbox", name="Max duration").fill("1ms")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="No trace matches").wait_for()
@@ -100,7 +100,7 @@ def test_the_filter_is_completed_from_the_server(page: Page, server: Server) -> 
     assert field.input_value().strip() == "http.response.status_code = 502"
     field.press("Escape")
     field.press("Enter")
-    page.get_by_text("1 trace, newest first").wait_for()
+    page.get_by_text("1 trace, newest match first").wait_for()
     assert _query(page) == {"filter": "http.response.status_code = 502"}
 
 

@@ -74,7 +74,7 @@ def test_an_attribute_leads_to_the_search_for_it(page: Page, server: Server) -> 
     page.get_by_text("http.response.status_code").hover()
     page.get_by_role("link", name="Search for http.response.status_code").click()
     page.wait_for_url("**/traces/search?filter=*")
-    page.get_by_text("1 trace, newest first").wait_for()
+    page.get_by_text("1 trace, newest match first").wait_for()
     assert page.get_by_role("combobox", name="Filter").input_value() == "http.response.status_code = 502"
 
 
