@@ -2,8 +2,11 @@
 
 import math
 import random
+import re
+from contextlib import contextmanager
 
 import pytest
+import re2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -21,13 +24,14 @@ from pilothouse.formats.expression import (
     Not,
     Or,
     Some,
+    decode_text,
     matches,
 )
 from pilothouse.formats.otlp import proto
 from pilothouse.formats.otlp.model import KINDS, STATUS_CODES, Event, Link, Resource, Scope, Span
 from pilothouse.kit.clock import SECOND, ManualClock
 from pilothouse.kit.telemetry import Ledger
-from pilothouse.observe.traces import ingest, rows
+from pilothouse.observe.traces import filter_sources, ingest, rows
 from pilothouse.observe.traces.filter_sql import compiled
 from pilothouse.observe.traces.keys import KeyCatalogue
 from pilothouse.observe.traces.params import Params
@@ -76,6 +80,9 @@ PATTERNS = [
     "a.b",
     "(?P<n>a)",
     "(?<n>a)",
+    "%",
+    "_",
+    r"\Qa%\E",
 ]
 PATTERNS += ["ru", "e", "", "\0", "é", r"\pL", "[(?<n>]", r"\(?<?n", "-", "er", r"\\Q", "0"]
 
@@ -197,25 +204,39 @@ def repeated(rng, message):
     return message.SerializeToString()
 
 
+@contextmanager
+def stored(path, *requests):
+    """A store with these requests in it."""
+    clock = ManualClock(NOW)
+    signals = Signals(path, Settings(384 * MB, 1, 64 * MB, 256 * MB, 983_040, 0, 0), clock, TABLES)
+    signals.open()
+    try:
+        into = ingest.Ingest(signals, clock, Ledger(), dedupe_window=60 * SECOND)
+        for request in requests:
+            (outcome,) = into.commit(into.prepare([request]))
+            assert not isinstance(outcome, Exception)
+            assert not outcome.rejected
+        yield Filled(signals)
+    finally:
+        signals.close()
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """Three segments: one of few shapes, one with rows beyond its shapes, and one for absurd times."""
+    """Three segments: one with rows beyond its shapes, one of few shapes, and one for absurd times."""
+    rng = random.Random(7)
+    resources, scopes = [resource(rng) for _ in range(25)], [scope(rng) for _ in range(25)]
+    requests = [
+        repeated(
+            rng,
+            proto.to_traces_data([span(rng, 1000 * day + n + 1, day, resources, scopes) for n in range(count)]),
+        )
+        for day, count in ((0, 140), (1, 60))
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest, "MAX_SHAPES", 90)
-        limits = Settings(384 * MB, 1, 64 * MB, 256 * MB, 983_040, 0, 0)
-        clock = ManualClock(NOW)
-        signals = Signals(tmp_path_factory.mktemp("store"), limits, clock, TABLES)
-        signals.open()
-        into = ingest.Ingest(signals, clock, Ledger(), dedupe_window=60 * SECOND)
-        rng = random.Random(7)
-        resources, scopes = [resource(rng) for _ in range(25)], [scope(rng) for _ in range(25)]
-        for day, count in ((0, 140), (1, 60)):
-            spans = [span(rng, 1000 * day + n + 1, day, resources, scopes) for n in range(count)]
-            (outcome,) = into.commit(into.prepare([repeated(rng, proto.to_traces_data(spans))]))
-            assert not isinstance(outcome, Exception)
-            assert outcome.accepted == count
-    yield Filled(signals)
-    signals.close()
+        with stored(tmp_path_factory.mktemp("store"), *requests) as filled:
+            yield filled
 
 
 CONSTANTS = st.one_of(
@@ -284,3 +305,227 @@ def test_any_filter_selects_what_the_evaluator_does(filled, expression):
 @given(leaves())
 def test_any_condition_answers_as_the_evaluator_does(filled, expression):
     assert filled.answers(expression) == filled.expected(expression)
+
+
+def test_the_store_has_what_the_filters_are_to_be_tried_on(filled):
+    loose = [filled.catalogue._segments[segment.id].loose for segment in filled.segments.all()]
+    assert sorted(loose) == [False, False, True]
+    assert {len(span.events) for span in filled.spans.values()} > {0, 1, 2}
+    assert sum("@jaeger@warnings" in span.attributes for span in filled.spans.values()) > 20
+
+
+@pytest.mark.parametrize("text", ["a exists", "not a exists", "a = 200 or b ~ a", "b != 1", "span.a > 0"])
+def test_a_key_of_many_shapes_is_looked_up_by_bits(filled, text, monkeypatch):
+    monkeypatch.setattr(filter_sources, "_FEW_SHAPES", 0)
+    expression = decode_text(text)
+    assert filled.answers(expression) == filled.expected(expression)
+
+
+# What a person writes, and what DuckDB is given: the plain forms are plain comparisons.
+
+
+SHOP = Resource({"service.name": "shop", "pod": "p-1", "n": 7}, schema_url="https://r")
+SPAN = Span(
+    trace_id=b"\1" * 16,
+    span_id=b"\2" * 8,
+    resource=SHOP,
+    scope=Scope("lib", "2", {"s": "scoped"}),
+    name="GET /items",
+    start=NOW,
+    end=NOW + 250_000_000,
+    kind=2,
+    status_code=2,
+    attributes={"code": 500, "text": "500", "ratio": 0.5, "nan": math.nan, "flag": True, "big": BIG + 1, "pod": "p-1"},
+    events=(
+        Event(NOW + 50, "start", {"code": 1, "pod": "p-2"}),
+        Event(NOW + 100, "exception", {"code": 2, "type": "IOError", "pod": "p-1"}),
+    ),
+    links=(Link(b"\3" * 16, b"\4" * 8, "a=b", {"l": 1}),),
+)
+OTHER = Span(b"\1" * 16, b"\5" * 8, Resource({"pod": "p-9"}), Scope(), "other", NOW, NOW, parent_span_id=b"\2" * 8)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    with stored(tmp_path_factory.mktemp("shop"), proto.encode([SPAN, OTHER])) as filled:
+        yield filled
+
+
+def names(filled, expression):
+    return {filled.spans[key].name for key in filled.select(expression)}
+
+
+@pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        ("service = shop", "(r.service = $1)"),
+        ("name in (a, b)", "(r.name IN ($1, $2))"),
+        ("name != a", "(NOT (r.name = $1))"),
+        ("duration > 1s", "(r.duration > 1000000000)"),
+        ("status = error", "(r.status = 2)"),
+        ("status != error", "(NOT (r.status = 2))"),
+        ("kind = server", "(r.kind = 2)"),
+        ("kind = unspecified", "((r.kind = 0) OR (r.kind >= 6))"),
+        ("kind ~ x", "FALSE"),
+        ("span.startTime >= 1970-01-01T00:00:01Z", "(r.start >= 1000000000)"),
+        ("span.traceID = ab", "(r.trace_id = $1)"),
+        ("span.spanID = 000000000000000a", "(r.span_id = 10)"),
+        ("span.spanID = nothex", "FALSE"),
+        ("span.parentSpanID exists", "(r.parent_span_id IS NOT NULL)"),
+        ("span.statusMessage = ''", "FALSE"),
+        ("span.statusMessage = a", "(r.status_message = $1)"),
+        ("span.code = 500 and service = shop", "(((SHAPES) AND (CODE = 500)) AND (r.service = $1))"),
+        ("span.code > 499.5", "((SHAPES) AND (CODE::DOUBLE > $1))"),
+        ("span.code exists", "(SHAPES)"),
+        ("span.code = text", "FALSE"),
+        ("span.missing = 1", "FALSE"),
+        ("not span.missing = 1", "TRUE"),
+        ("span.missing != 1 or span.missing ~ a or service = a", "(r.service = $1)"),
+        ("scope.name = lib", "(r.scope_id IN (SELECT g.id FROM scopes g WHERE g.segment = 0 AND (g.name = $1)))"),
+    ],
+)
+def test_plain_conditions_are_plain_comparisons(shop, text, sql):
+    params = Params()
+    (segment,) = shop.segments.all()
+    with shop.signals.database.reading() as connection:
+        keys = shop.catalogue.of(connection, segment.id)
+        made = compiled(decode_text(text), keys, segment.id, params)
+    (place,) = keys.places("code")
+    assert made == sql.replace("SHAPES", place.condition).replace("CODE", place.value)
+    assert len(params.values) == made.count("$")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("service = shop", {"GET /items"}),
+        ("service = missing-service-name", {"other"}),
+        ("code = 500 and text = 500 and code = 500.0", {"GET /items"}),
+        ("code > 499 and not text > 499", {"GET /items"}),
+        ("text > 4x", {"GET /items"}),
+        ("big = 9007199254740993", {"GET /items"}),
+        ("big = 9007199254740992", set()),
+        ("big = 9007199254740992.0", {"GET /items"}),
+        ("nan > 0 or nan = NaN or nan <= 0", set()),
+        ("nan != 1", {"GET /items"}),
+        ("flag = true", {"GET /items"}),
+        ("flag != false", {"GET /items"}),
+        ("flag ~ ru", {"GET /items"}),
+        ("ratio ~ 5", set()),
+        ("missing != 1", set()),
+        ("not missing = 1", {"GET /items", "other"}),
+        ("pod = p-1", {"GET /items"}),
+        ("pod != p-1", {"other"}),
+        ("pod not in (p-9)", {"GET /items"}),
+        ("resource.pod in (p-1, p-9)", {"GET /items", "other"}),
+        ("span.pod exists", {"GET /items"}),
+        ("event.pod = p-2", {"GET /items"}),
+        ("event.pod != p-2", set()),
+        ("event.name = exception and event.type ~ IO", {"GET /items"}),
+        ("event.timeSinceStart = 50ns", {"GET /items"}),
+        ("event.timeSinceStart > 100ns", set()),
+        ("link.traceID = 03030303030303030303030303030303", {"GET /items"}),
+        ("link.l = 1 and link.traceState = a=b", {"GET /items"}),
+        ("scope.s = scoped and scope.version = 2", {"GET /items"}),
+        ("resource.schemaURL ~ //r", {"GET /items"}),
+        ("resource.schemaURL != https://r", set()),
+        ("not resource.schemaURL exists", {"other"}),
+        ("span.parentSpanID = 0202020202020202", {"other"}),
+        ("span.parentSpanID != 0202020202020203", {"other"}),
+        ("duration = 250ms", {"GET /items"}),
+        ("duration = 1ns", {"other"}),
+        ('span."@jaeger@warnings" exists', {"other"}),
+    ],
+)
+def test_named_filters(shop, text, expected):
+    assert names(shop, decode_text(text)) == expected
+
+
+def test_a_quantifier_binds_one_element_and_sees_what_is_around_it(shop):
+    def event(name, code):
+        named = Compare("eq", Field("event", "name"), Constant("string", name))
+        return And((named, Compare("eq", Attribute("code", "event"), Constant("int", code))))
+
+    assert names(shop, event("start", 2)) == {"GET /items"}
+    assert names(shop, Some("event", event("start", 2))) == set()
+    assert names(shop, Some("event", event("start", 1))) == {"GET /items"}
+    around = Compare("eq", Attribute("pod", "event"), Attribute("pod", "resource"))
+    assert names(shop, Some("event", And((event("exception", 2), around)))) == {"GET /items"}
+    assert names(shop, Some("event", And((event("start", 1), around)))) == set()
+    inner = Some("link", And((Compare("lt", Attribute("l", "link"), Attribute("code", "event")), around)))
+    assert names(shop, Some("event", inner)) == {"GET /items"}
+
+
+def test_a_hundred_questions_to_the_resource_are_asked_at_once(shop):
+    many = [Compare("eq", Attribute(f"k{n}", "resource"), Constant("any", "x")) for n in range(100)]
+    assert names(shop, Or((*many, Compare("eq", Attribute("n", "resource"), Constant("int", 7))))) == {"GET /items"}
+    assert names(shop, And(tuple(Not(one) for one in many))) == {"GET /items", "other"}
+    params = Params()
+    with shop.signals.database.reading() as connection:
+        sql = compiled(Or(tuple(many)), shop.catalogue.of(connection, 0), 0, params)
+    assert sql.count("FROM resources") == 1
+
+
+def test_a_span_with_more_keys_than_a_shape_takes_is_still_found(tmp_path):
+    many = Span(
+        b"\1" * 16, b"\2" * 8, SHOP, Scope(), "many", NOW, NOW + 1, attributes={f"k{n}": n for n in range(65_536)}
+    )
+    with stored(tmp_path, proto.encode([many, SPAN])) as filled:
+        assert names(filled, decode_text("k65535 = 65535 and k0 < 1")) == {"many"}
+        assert names(filled, decode_text("k65535 != 65535 or k65536 exists")) == set()
+        assert names(filled, decode_text("code = 500")) == {"GET /items"}
+
+
+# What comes from people never becomes SQL.
+
+HOSTILE = [
+    *NASTY,
+    "'; DELETE FROM resources; --",
+    '"; DROP TABLE shapes; --',
+    "$99",
+    "{0}",
+    "{7}",
+    "g.id",
+    "r.service",
+    "lambda e: e",
+    "') OR (TRUE",
+    "\\'",
+    "\u2028\u0000'",
+    "?",
+    ":name",
+    "/*",
+    "k" * 4000 + "'",
+]
+
+
+#: Literals and quoted names of our own.
+LITERALS = {"", "-", "0x", "s:", "i:", "d:", "b:", "o:", "o:2d", "true", "%016x", *KINDS, *STATUS_CODES}
+QUOTED = {"key", "string", "bool", "int", "double", "bytes", "array", "kvlist", "name", "time"}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
+def test_hostile_keys_and_values_are_only_parameters(filled, text):
+    constants = (Constant("string", text), Constant("any", text))
+    asked = [
+        Or(
+            (
+                In(Attribute(text, level), constants, negated=True),
+                Compare("gt", Attribute(text, level), constants[1]),
+                Compare("ne", Attribute(text, level), Attribute(text[::-1], level)),
+                Match(Attribute(text, level), re2.escape(text)[:1000]),
+            )
+        )
+        for level in (None, *FIELDS)
+    ]
+    fields = [Field(level, name) for level in FIELDS for name in FIELDS[level] if FIELDS[level][name] in ("text", "id")]
+    texts = [Compare("eq", field, constants[0]) for field in fields]
+    expression = Or((*texts, *asked, Some("event", Compare("eq", Attribute(text, "event"), Attribute(text)))))
+    assert filled.select(expression) == filled.expected(expression)
+    with filled.signals.database.reading() as connection:
+        for segment in filled.segments.all():
+            params = Params()
+            sql = compiled(expression, filled.catalogue.of(connection, segment.id), segment.id, params)
+            assert text in params.values
+            assert set(re.findall("'([^']*)'", sql)) <= LITERALS
+            assert set(re.findall('"([^"]*)"', sql)) <= QUOTED
+            assert not re.search(r"[;?\\]|--|/\*", sql)

@@ -30,6 +30,7 @@ from pilothouse.observe.traces.filter_values import (
 from pilothouse.observe.traces.keys import Place, SegmentKeys, loose_value
 from pilothouse.observe.traces.params import Params
 from pilothouse.observe.traces.rows import WARNINGS_KEY
+from pilothouse.observe.traces.schema import MAX_SHAPES
 
 #: Lists that ``collected`` makes: strings, truth values, whole numbers, the same as doubles, doubles without NaN.
 Kind = Literal["string", "bool", "int", "int as double", "double"]
@@ -41,6 +42,11 @@ _TYPES: Final[Mapping[Kind, str]] = {
     "double": "DOUBLE",
 }
 _LETTERS: Final[Mapping[Kind, str]] = {"string": "s", "bool": "b", "int": "ih", "int as double": "ih", "double": "d"}
+#: Names within lambdas. They depend on nothing, so that the same question is the same text and planned once.
+ELEMENT: Final[Mapping[Collection, str]] = {"event": "e", "link": "l"}
+_PAIR, _VALUE = "p", "v"
+#: Shapes that are listed one by one; more are a string of bits, which costs the same however many there are.
+_FEW_SHAPES: Final = 32
 
 
 class Row(Struct, frozen=True):
@@ -62,16 +68,16 @@ class Group(Struct, frozen=True):
     """Values of the row's entry in a dictionary, which ``inner`` calls ``g``."""
 
     dictionary: Dictionary
-    inner: tuple[Source, ...]
+    inner: tuple[Row | Elements, ...]
 
 
 Source = Row | Elements | Group
 
 
 class Scene(Struct, frozen=True):
-    """What surrounds a condition: for each level that a quantifier has bound, the name of the element."""
+    """What surrounds a condition: the levels of which a quantifier has bound one element."""
 
-    bound: Mapping[Collection, str] = {}
+    bound: frozenset[Collection] = frozenset()
 
 
 class Sources:
@@ -79,12 +85,6 @@ class Sources:
 
     def __init__(self, keys: SegmentKeys, questions: Questions, params: Params) -> None:
         self._keys, self._questions, self._params = keys, questions, params
-        self._variables = 0
-
-    def variable(self) -> str:
-        """A name for a lambda's parameter."""
-        self._variables += 1
-        return f"x{self._variables}"
 
     # where values are
 
@@ -111,15 +111,25 @@ class Sources:
     def _span_attribute(self, key: str) -> tuple[Source, ...]:
         mended = key == WARNINGS_KEY
         shown = "(r.warnings = 0)" if mended else TRUE
-        sources: list[Source] = [_placed(place, shown) for place in self._keys.places(key)]
+        sources: list[Source] = [
+            _placed(place, all_of([self._of_shapes(place.shapes), shown])) for place in self._keys.places(key)
+        ]
         if self._keys.loose:
             sources.append(self._loose_attribute(key, shown))
         if mended:  # a list of what ingest mended takes the place of the attribute
             sources.append(Row((Value("o", "r.warnings"),), "(r.warnings <> 0)"))
         return tuple(sources)
 
+    def _of_shapes(self, shapes: Sequence[int]) -> str:
+        if len(shapes) <= _FEW_SHAPES:
+            return f"(r.shape IN ({', '.join(map(str, shapes))}))"
+        bits = bytearray(b"0" * (MAX_SHAPES + 2))
+        for shape in shapes:
+            bits[shape] = ord("1")
+        return f"(get_bit({self._params.one(bits.decode())}::BIT, r.shape) = 1)"
+
     def _loose_attribute(self, key: str, shown: str) -> Source:
-        x = self.variable()
+        x = _VALUE
         text = f"substr({x}, 3)"
 
         def typed(letter: Letter, sql: str) -> Value:
@@ -138,10 +148,10 @@ class Sources:
     def _group_attribute(self, dictionary: Dictionary, key: str) -> Source:
         return Group(dictionary, self._listed_attribute(f"{GROUP}.attributes", key))
 
-    def _listed_attribute(self, attributes: str, key: str) -> tuple[Source, ...]:
+    def _listed_attribute(self, attributes: str, key: str) -> tuple[Elements, ...]:
         """An attribute in a list of ``schema.ATTRIBUTES``, where the last of a name counts."""
-        a, x = self.variable(), self.variable()
-        last = f'list_filter({attributes}, lambda {a}: {a}."key" = {self._params.one(key)})[-1:]'
+        x = _VALUE
+        last = f'list_filter({attributes}, lambda {_PAIR}: {_PAIR}."key" = {self._params.one(key)})[-1:]'
         typed: tuple[tuple[Letter, str], ...] = (("s", "string"), ("b", "bool"), ("i", "int"), ("d", "double"))
         values = [Value(letter, f'{x}."{name}"', f'({x}."{name}" IS NOT NULL)') for letter, name in typed]
         other = f'coalesce({x}."bytes", {x}."array", {x}."kvlist")'
@@ -167,10 +177,8 @@ class Sources:
         self, level: Collection, scene: Scene, values: Callable[[str], tuple[Source, ...]]
     ) -> tuple[Source, ...]:
         """All events or links; the one that is bound, if one is."""
-        if level in scene.bound:
-            return values(scene.bound[level])
-        x = self.variable()
-        return (Elements(f"r.{level}s", x, values(x)),)
+        inner = values(ELEMENT[level])
+        return inner if level in scene.bound else (Elements(f"r.{level}s", ELEMENT[level], inner),)
 
     # asking them
 
@@ -206,8 +214,17 @@ class Sources:
                 inner = self.collected(source.inner, kind)
                 return inner and f"flatten(list_transform({source.items}, lambda {source.variable}: {inner}))"
             case Group():
-                inner = self.collected(source.inner, kind)
-                return inner and self._questions.ask(source.dictionary, inner, alone=False, condition=False)
+                return self.collected([self._fetched(source.dictionary, inner) for inner in source.inner], kind)
+
+    def _fetched(self, dictionary: Dictionary, source: Row | Elements) -> Source:
+        """The same values, with what has to be read in the dictionary replaced by the answer to a question."""
+        match source:
+            case Elements():
+                items = self._questions.ask(dictionary, source.items, alone=False, condition=False)
+                return Elements(items, source.variable, source.inner)
+            case Row():  # of a dictionary these are texts
+                asked = (self._questions.ask(dictionary, v.sql, alone=False, condition=False) for v in source.values)
+                return Row(tuple(map(_text, asked)))
 
 
 def exists(items: str, variable: str, condition: str) -> str:
@@ -226,8 +243,7 @@ def _as_list(value: Value, kind: Kind, condition: str) -> str:
     return made if wanted == TRUE else f"CASE WHEN {wanted} THEN {made} ELSE []::{_TYPES[kind]}[] END"
 
 
-def _placed(place: Place, shown: str) -> Row:
-    condition = all_of([f"({place.condition})", shown])
+def _placed(place: Place, condition: str) -> Row:
     match place.letter:
         case "s" | "i" | "d" | "b" as letter:
             return Row((Value(letter, place.value),), condition)

@@ -29,7 +29,7 @@ from pilothouse.formats.expression import (
 )
 from pilothouse.formats.expression.ast import Comparison
 from pilothouse.observe.traces.filter_groups import Questions
-from pilothouse.observe.traces.filter_sources import Kind, Scene, Source, Sources, exists
+from pilothouse.observe.traces.filter_sources import ELEMENT, Kind, Scene, Source, Sources, exists
 from pilothouse.observe.traces.filter_values import (
     FALSE,
     Equals,
@@ -106,9 +106,8 @@ class _Compiler:
         return all_of([self._present(reference, scene), none_of(equal)]) if negated else equal
 
     def _quantified(self, node: Some, scene: Scene) -> str:
-        x = self._sources.variable()
-        inside = Scene({**scene.bound, node.level: x})
-        return exists(f"r.{node.level}s", x, self.condition(node.predicate, inside))
+        predicate = self.condition(node.predicate, Scene(scene.bound | {node.level}))
+        return exists(f"r.{node.level}s", ELEMENT[node.level], predicate)
 
     def _compared(self, node: Compare, scene: Scene) -> str:
         op, left, right = node.op, node.left, node.right
