@@ -59,7 +59,7 @@ _ENGINE_TABLES: Final = {
             "max_time": "Latest start",
             "written": "When the newest row was committed, nanoseconds since 1970",
             "sealed": "Whether it is full and takes no more rows",
-            "bloom": "Filter over the trace ids; NULL until it is sealed",
+            "zones": "A filter over the trace ids of each 122,880 rows; NULL until the segment is sealed",
         },
     ),
     "schema_version": ("Version of the store's layout, for migrations.", {"version": "One row, one number"}),
@@ -284,6 +284,7 @@ class Reference:
             columns = [Column(n, t, docs.get(n, "")) for n, t in real.get(name, {}).items()]
             yield from self._columns(3, name, text, columns)
             documented.add(name)
+            self.gaps += [f"column {name}.{column} is gone" for column in docs if column not in real.get(name, {})]
         self.gaps += [f"table {name}" for name in sorted(set(real) - documented)]
 
     def _columns(self, level: int, name: str, text: str, columns: Sequence[Column]) -> Iterator[str]:
