@@ -22,7 +22,7 @@ from typing import Any, Final
 import duckdb
 from msgspec import Struct
 
-from pilothouse.kit.clock import Clock
+from pilothouse.kit.clock import SECOND, Clock
 from pilothouse.kit.errors import Overloaded, PilothouseError, StorageIncompatible
 from pilothouse.kit.health import Health, Status
 from pilothouse.signals.duckdb import sql
@@ -37,6 +37,8 @@ _log = logging.getLogger(__name__)
 SCHEMA_VERSION: Final = 1
 #: For each version but the first, what makes a store of the version before into one of it.
 MIGRATIONS: Final[Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]]] = {}
+#: Nanoseconds by which the times of a table that follows another may be late.
+_LAG: Final = 60 * SECOND
 #: Seconds between two looks at the retention limits.
 _SWEEP_INTERVAL: Final = 30.0
 
@@ -78,6 +80,8 @@ class Signals:
         self._migrations = migrations
         self._temporary: str | None = None
         self._database: Database | None = None
+        #: Whether ``used`` tells what the segments take. It does not while readers hold what was dropped.
+        self._reclaimed = True
         self.segments: dict[str, Segments] = {
             t.name: Segments(t, segment_rows=settings.segment_rows) for t in tables if isinstance(t, SegmentedTable)
         }
@@ -152,10 +156,27 @@ class Signals:
                     continue
                 with self.database.writing() as connection:
                     table.drop(connection, doomed)
+                    self._drop_followers(connection, table, doomed)
                 table.forget(doomed)
-                self.database.checkpoint()  # gives the blocks back for reuse
+                self._reclaimed = self.database.checkpoint()  # gives the blocks back for reuse
                 dropped += doomed
         return dropped
+
+    def _drop_followers(
+        self, connection: duckdb.DuckDBPyConnection, table: Segments, doomed: Sequence[Segment]
+    ) -> None:
+        """Removes what ``Table.follows`` says. Only entries as old as what goes are looked for, as most are newer."""
+        newest = max(s.max_time for s in doomed)
+        rest = [s for s in table.all() if s not in doomed and s.min_time <= newest + _LAG]
+        for t in self._tables:
+            if t.follows is None or t.follows[0] != table.table.name:
+                continue
+            old, keys = f"{t.follows[1]} <= {newest}", ", ".join(t.key)
+            if connection.execute(f"SELECT count(*) FROM {t.name} WHERE {old}").fetchone() == (0,):
+                continue
+            left = " UNION ALL ".join(f"SELECT {keys} FROM {table.name_of(s.id)}" for s in rest)
+            gone = f"({keys}) NOT IN ({left})" if rest else "true"
+            connection.execute(f"DELETE FROM {t.name} WHERE {old} AND {gone}")
 
     def _doomed(self, table: Segments) -> list[Segment]:
         """By age what was last written before the limit; by size the oldest, but never the one being written."""
@@ -163,7 +184,9 @@ class Signals:
         oldest = self._clock.now_ns() - self._settings.retention_age
         doomed = [s for s in segments if self._settings.retention_age and s.written < oldest]
         limit = self._settings.retention_bytes
-        excess = self.database.used() - limit if limit else 0
+        if limit and not self._reclaimed:
+            self._reclaimed = self.database.checkpoint()
+        excess = self.database.used() - limit if limit and self._reclaimed else 0
         rest = [s for s in segments if s not in doomed]
         if excess > 0 and (rows := sum(s.rows for s in segments)):
             per_row = self.database.used() / rows
@@ -233,6 +256,7 @@ class _Retention:
         if self._task is not None:
             self._task.cancel()
         await asyncio.to_thread(self._signals.close)
+        self._health = Health(Status.STOPPED, "", self._signals._clock.now_ns())
 
     def health(self) -> Health:
         """Recoverable while retention fails."""

@@ -24,12 +24,15 @@ class Table:
 
     Attributes:
         key: The primary key; empty for append-only tables. Of a dictionary: the column that identifies an entry.
+        follows: Of a table that lists what the rows of a segmented table have in the columns ``key``: that table, and the
+            own column with their newest time. When segments go, so do entries that no row is left of.
     """
 
     name: str
     doc: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    follows: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

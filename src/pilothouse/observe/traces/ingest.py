@@ -90,6 +90,7 @@ class Ingest:
         self._shape_bytes: dict[int, int] = {}
         self._unwritten: set[_Operation] = set()
         self._operations_written = 0
+        self._drops = self._segments.drops
         self._next_commit = 1
 
     def load(self) -> None:
@@ -221,6 +222,7 @@ class Ingest:
         with self._signals.database.exclusive():
             try:
                 with self._signals.database.writing() as connection:
+                    self._forget_operations(connection)
                     for batch, rows in batches:
                         self._write_batch(connection, batch, rows, now)
                     record = (self._next_commit, now, spans, b"".join(outcomes))
@@ -319,6 +321,14 @@ class Ingest:
         room = len(shape.fields) <= _MAX_FIELDS and writing.size_of("shapes") < MAX_SHAPES and after <= MAX_SHAPE_BYTES
         self._shape_bytes[writing.segment.id] = after if room else held
         return room
+
+    def _forget_operations(self, connection: Connection) -> None:
+        """Forgets what the store no longer lists since segments were let go, so that it is written when it comes again."""
+        if self._drops != self._segments.drops:
+            self._drops = self._segments.drops
+            listed = set(connection.execute("SELECT service, name, kind FROM operations").fetchall())
+            for gone in self._operations.keys() - listed - self._unwritten:
+                del self._operations[gone]
 
     def _note_operations(self, connection: Connection, table: pa.Table, now: int) -> None:
         """Writes operations never seen before at once, and when the known ones were last seen now and then."""

@@ -198,6 +198,7 @@ OPERATIONS: Final = Table(
         _c("last_seen", "BIGINT", "Start of its newest span in nanoseconds, some seconds late"),
     ),
     key=("service", "name", "kind"),
+    follows=(SPANS.name, "last_seen"),
 )
 COMMITS: Final = Table(
     "commits",

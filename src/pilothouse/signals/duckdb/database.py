@@ -217,10 +217,14 @@ class Database:
             finally:
                 timer.cancel()
 
-    def checkpoint(self) -> None:
-        """Moves the write-ahead log into the file."""
+    def checkpoint(self) -> bool:
+        """Moves the write-ahead log into the file; false if readers are in the middle of something that keeps it from that."""
         with self._lock:
-            self._writer.execute("CHECKPOINT")
+            try:
+                self._writer.execute("CHECKPOINT")
+            except duckdb.TransactionException:
+                return False
+            return True
 
     def size(self) -> int:
         """Bytes on disk, write-ahead log included."""

@@ -210,6 +210,8 @@ class Segments:
         self._writing: OrderedDict[int, Writing] = OrderedDict()
         self._fresh: list[Segment] = []
         self._touched: list[Writing] = []
+        #: How often segments were let go; then what is remembered of the rows may no longer be true.
+        self.drops = 0
 
     def create(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Makes the catalogue and the dictionaries of an empty store."""
@@ -325,6 +327,7 @@ class Segments:
 
     def forget(self, doomed: Sequence[Segment]) -> None:
         """Drops the memory of segments that are gone."""
+        self.drops += 1
         with self._lock:
             for segment in doomed:
                 self._segments.pop(segment.id, None)
