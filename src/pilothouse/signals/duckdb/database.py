@@ -38,6 +38,8 @@ _LIMITED_CONNECTIONS: Final = 4
 _PATIENCE: Final = 5.0
 #: What a read meets when the store breaks and is opened anew beneath it.
 _GONE: Final = (duckdb.FatalException, duckdb.ConnectionException, duckdb.InterruptException)
+#: How DuckDB begins to say that a block's checksum is wrong; the error has no class of its own.
+_DAMAGE: Final = "Corrupt database file"
 _HOLDER = re.compile(r"lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
@@ -63,9 +65,15 @@ def translated(error: Exception, path: Path) -> PilothouseError | None:
         )
     if isinstance(error, duckdb.OutOfMemoryException) or "out of memory" in lower:
         return LimitExceeded("the query needs more memory than it may use", remedy="Ask for fewer rows or less time.")
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return StorageReadOnly(
+            "the data directory cannot be written: it is a file",
+            where=str(path.parent),
+            remedy="Name another directory with --data.",
+        )
     if isinstance(error, _GONE):
         return Overloaded("the store is being opened anew after an error", where=str(path.parent))
-    if isinstance(error, (duckdb.SerializationException, duckdb.IOException)):
+    if isinstance(error, (duckdb.SerializationException, duckdb.IOException)) or text.startswith(_DAMAGE):
         return StorageIncompatible(
             f"the store cannot be read: {text.splitlines()[0]}",
             where=str(path),

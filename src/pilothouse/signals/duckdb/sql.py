@@ -135,9 +135,11 @@ def _explained(error: Exception, late: bool, timeout: int, database: Database) -
         return LimitExceeded("the query needs more memory than query.memory allows", remedy="Ask for less at a time.")
     if isinstance(error, OverflowError):
         return InvalidInput("a value of the answer is beyond what Python can hold; cast it to VARCHAR", where="sql")
-    gone = (duckdb.IOException, duckdb.FatalException, duckdb.ConnectionException, duckdb.InterruptException)
-    if isinstance(error, gone) and (known := translated(error, database.path)) is not None:
-        return known
+    storage = (duckdb.IOException, duckdb.FatalException, duckdb.ConnectionException, duckdb.InterruptException)
+    if isinstance(error, storage) or type(error) is duckdb.Error:
+        known = translated(error, database.path)
+        if known is not None:
+            return known
     return InvalidInput(_first_lines(error), where="sql")
 
 
