@@ -12,6 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from pilothouse.kit.clock import Clock
@@ -168,11 +169,11 @@ class GroupCommit(Generic[Prepared, Outcome]):
                 self._ready = None
                 self._changed.notify_all()
             try:
-                outcomes = self._commit(prepared)
+                settled = list(zip(items, self._commit(prepared), strict=True))
             except Exception as error:
                 self._fail(items, error)
                 continue
-            self._settle(items, outcomes)
+            self._settle(settled)
             if self._health.status is not Status.OK:
                 self._health = Health(Status.OK, "", self._clock.now_ns())
 
@@ -181,16 +182,16 @@ class GroupCommit(Generic[Prepared, Outcome]):
             _log.exception("%s: a group of %d could not be written", self.name, len(items), exc_info=error)
         if self._health.status is not Status.RECOVERABLE:
             self._health = Health(Status.RECOVERABLE, str(error), self._clock.now_ns())
-        self._settle(items, [error] * len(items))
+        self._settle([(item, error) for item in items])
 
-    def _settle(self, items: list[_Item[Outcome]], outcomes: Sequence[Outcome | Exception]) -> None:
+    def _settle(self, settled: Sequence[tuple[_Item[Outcome], Outcome | Exception]]) -> None:
         with self._changed:
-            self._held_bytes -= sum(i.size for i in items)
+            self._held_bytes -= sum(item.size for item, _ in settled)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Item[Outcome], Outcome | Exception]]] = {}
-        for item, outcome in zip(items, outcomes, strict=True):
+        for item, outcome in settled:
             by_loop.setdefault(item.loop, []).append((item, outcome))
         for loop, pairs in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed, so nobody waits
                 loop.call_soon_threadsafe(_resolve, pairs)
 
 
