@@ -90,8 +90,9 @@ def to_columns(requests: pa.ListArray) -> Batch:
     spans, keep, rejected = _refuse(spans, request)
     if keep is not None:
         request, resource, scope = request[keep], resource[keep], scope[keep]
-    resources, bad_resources = _encoded(resource_spans, "resource")
-    scopes, bad_scopes = _encoded(scope_spans, "scope")
+    resources, bad_resources, resource_number = _encoded(resource_spans, "resource")
+    scopes, bad_scopes, scope_number = _encoded(scope_spans, "scope")
+    resource, scope = resource_number[resource], scope_number[scope]
     text = _Text(spans, bad_resources[resource] | bad_scopes[scope])
     start = spans.field("start").to_numpy().astype(np.int64)
     duration = spans.field("end").to_numpy().astype(np.int64) - start
@@ -292,18 +293,23 @@ def _links(links: pa.ListArray, text: _Text) -> pa.ListArray:
     return _rebuilt(links, text.all, flat)
 
 
-def _encoded(groups: pa.StructArray, part: str) -> tuple[list[bytes], NDArray[np.bool_]]:
-    """Each group without its spans, encoded: field 1 is the resource or scope, field 3 the schema URL; was it mended?"""
+def _encoded(groups: pa.StructArray, part: str) -> tuple[list[bytes], NDArray[np.bool_], NDArray[np.int64]]:
+    """The distinct groups without their spans, encoded: field 1 is the resource or scope, field 3 the schema URL.
+
+    Also whether each was mended, and for each group as it came the number of its distinct one.
+    """
     lenient = not pa.types.is_string(groups.type.field("schema_url").type)
+    bodies, urls = (pc.dictionary_encode(pc.fill_null(groups.field(f), "")) for f in (part, "schema_url"))
+    pairs = np.asarray(bodies.indices).astype(np.int64) * max(len(urls.dictionary), 1) + np.asarray(urls.indices)
+    distinct, number = np.unique(pairs, return_inverse=True)
     encoded: list[bytes] = []
-    changed = np.zeros(len(groups), bool)
-    for i, (body, url) in enumerate(
-        zip(groups.field(part).to_pylist(), groups.field("schema_url").to_pylist(), strict=True)
-    ):
-        body = body or b""
+    changed = np.zeros(len(distinct), bool)
+    for i, pair in enumerate(distinct.tolist()):
+        body, url = bodies.dictionary[pair // len(urls.dictionary)], urls.dictionary[pair % len(urls.dictionary)]
+        body, url = body.as_py(), url.as_py()
         if lenient:
             readable = mended(body, RESOURCE if part == "resource" else SCOPE)
-            changed[i] = readable is not body or not is_utf8(url or b"")
-            body, url = readable, mended_text(url or b"")
+            changed[i] = readable is not body or not is_utf8(url)
+            body, url = readable, mended_text(url)
         encoded.append(length_delimited(b"\x0a", body) + (length_delimited(b"\x1a", url.encode()) if url else b""))
-    return encoded, changed
+    return encoded, changed, number.astype(np.int64)
