@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
 from pilothouse.observe.traces.filter_values import FALSE, all_of
 
 Dictionary = Literal["resources", "scopes"]
+#: What an answer is: true or false (never NULL), a list of attributes, or a text. Answers of one kind share a list.
+Answer = Literal["condition", "attributes", "text"]
 #: The row of a dictionary, in what is asked of it.
 GROUP: Final = "g"
 #: Dictionary → the column of a row that points into it.
@@ -28,8 +30,8 @@ _MARK: Final = re.compile(r"\{(\d+)\}")
 class _Question(Struct, frozen=True):
     dictionary: Dictionary
     sql: str
+    answer: Answer
     alone: bool
-    condition: bool
 
 
 class Questions:
@@ -39,16 +41,16 @@ class Questions:
         self._segment = segment
         self._asked: list[_Question] = []
 
-    def ask(self, dictionary: Dictionary, sql: str, *, alone: bool, condition: bool) -> str:
+    def ask(self, dictionary: Dictionary, sql: str, answer: Answer, *, alone: bool = False) -> str:
         """The mark that stands for ``sql``, which reads the row ``g`` of the dictionary.
 
         Args:
             dictionary: Its name.
             sql: An expression.
-            alone: Whether a subquery may take the mark's place.
-            condition: Whether ``sql`` is true or false (never NULL), and not a value.
+            answer: What it yields.
+            alone: Whether a subquery may take the mark's place, if it is a condition.
         """
-        question = _Question(dictionary, sql, alone, condition)
+        question = _Question(dictionary, sql, answer, alone)
         if question not in self._asked:
             self._asked.append(question)
         return f"{{{self._asked.index(question)}}}"
@@ -75,24 +77,17 @@ class Questions:
     def _together(self, condition: str, used: Sequence[int]) -> str:
         columns: list[str] = []
         answers: dict[int, str] = {}
-        for dictionary in _POINTERS:
-            mine = [n for n in used if self._asked[n].dictionary == dictionary]
-            yes_or_no = [n for n in mine if self._asked[n].condition]
-            if yes_or_no:  # in one list: DuckDB plans a structure of hundreds of fields much more slowly
+        for dictionary, pointer in _POINTERS.items():
+            for kind in get_args(Answer):
+                mine = [n for n in used if (self._asked[n].dictionary, self._asked[n].answer) == (dictionary, kind)]
+                if not mine:
+                    continue
+                # Entries are numbered from 0 without gaps, and lists from 1.
+                made = ", ".join(self._asked[n].sql for n in mine)
                 columns.append(
-                    self._column(dictionary, dictionary, f"[{', '.join(self._asked[n].sql for n in yes_or_no)}]")
+                    f"{dictionary}_{kind} := list_extract((SELECT list([{made}] ORDER BY {GROUP}.id) FROM {dictionary}"
+                    f" {GROUP} WHERE {GROUP}.segment = {self._segment}), {pointer} + 1)"
                 )
-                answers |= {n: f"x0.{dictionary}[{place}]" for place, n in enumerate(yes_or_no, 1)}
-            for n in mine:
-                if n not in answers:
-                    columns.append(self._column(f"h{n}", dictionary, self._asked[n].sql))
-                    answers[n] = f"x0.h{n}"
+                answers |= {n: f"x0.{dictionary}_{kind}[{place}]" for place, n in enumerate(mine, 1)}
         marked = _MARK.sub(lambda found: answers[int(found[1])], condition)
         return f"list_transform([struct_pack({', '.join(columns)})], lambda x0: {marked})[1]"
-
-    def _column(self, name: str, dictionary: Dictionary, answer: str) -> str:
-        """The answer for the row; entries are numbered from 0 without gaps, lists from 1."""
-        return (
-            f"{name} := list_extract((SELECT list({answer} ORDER BY {GROUP}.id) FROM {dictionary} {GROUP}"
-            f" WHERE {GROUP}.segment = {self._segment}), {_POINTERS[dictionary]} + 1)"
-        )

@@ -196,7 +196,7 @@ class Sources:
                 condition = self.some(source.inner, test, scene)
                 if condition in (TRUE, FALSE):
                     return condition
-                return self._questions.ask(source.dictionary, condition, alone=not scene.bound, condition=True)
+                return self._questions.ask(source.dictionary, condition, "condition", alone=not scene.bound)
 
     def collected(self, sources: Sequence[Source], kind: Kind) -> str | None:
         """SQL for the list of all values of a kind; ``None`` when there cannot be any."""
@@ -220,10 +220,10 @@ class Sources:
         """The same values, with what has to be read in the dictionary replaced by the answer to a question."""
         match source:
             case Elements():
-                items = self._questions.ask(dictionary, source.items, alone=False, condition=False)
+                items = self._questions.ask(dictionary, source.items, "attributes")
                 return Elements(items, source.variable, source.inner)
             case Row():  # of a dictionary these are texts
-                asked = (self._questions.ask(dictionary, v.sql, alone=False, condition=False) for v in source.values)
+                asked = (self._questions.ask(dictionary, v.sql, "text") for v in source.values)
                 return Row(tuple(map(_text, asked)))
 
 
