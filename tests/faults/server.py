@@ -14,11 +14,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -35,7 +39,7 @@ class Answer(NamedTuple):
     """What an HTTP request got."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
     def json(self) -> Any:
@@ -121,7 +125,7 @@ class Server:
         self.process.kill()
         self.process.wait(60)
 
-    def _read_until(self, pattern: str, seconds: float = 60) -> str:
+    def _read_until(self, pattern: str, seconds: float = 180) -> str:
         assert self.process.stdout is not None
         said = ""
         while not re.search(pattern, said):
@@ -156,7 +160,7 @@ def refused(*arguments: str, **environment: str) -> tuple[int, str]:
     """Starts a server that is expected not to start: its exit code and what it said."""
     process = launch(*arguments, **environment)
     try:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         return process.returncode, errors.decode()
     finally:
         _end(process)
