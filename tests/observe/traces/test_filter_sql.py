@@ -170,8 +170,8 @@ def span(rng, number, day, resources, scopes):
         end=min(start + rng.choice([0, 1, 50, 200, 10**9]), 2**63 - 2),
         parent_span_id=rng.choice([b"", bytes(8), *IDS]),
         trace_state=rng.choice(WORDS),
-        kind=rng.choice([0, 1, 2, 3, 4, 5, 6, 77, 1000]),
-        status_code=rng.choice([0, 1, 2, 3, 900]),
+        kind=rng.choice([0, 1, 2, 3, 4, 5, 6, 255, 1000]),
+        status_code=rng.choice([0, 1, 2, 3, 255, 900]),
         status_message=rng.choice(WORDS),
         attributes=attributes(rng, 4),
         events=tuple(

@@ -272,13 +272,15 @@ _SPAN_FIELDS: Final[Mapping[str, Value]] = {
     ),
     "traceState": _text("r.trace_state"),
     "name": Value("s", "r.name"),
-    "kind": Value("s", f"coalesce({list(KINDS)}[r.kind + 1], '{KINDS[0]}')", form=Words("r.kind", KINDS)),
+    "kind": Value("s", f"coalesce({list(KINDS)}[r.kind::INTEGER + 1], '{KINDS[0]}')", form=Words("r.kind", KINDS)),
     "startTime": Value("i", "r.start"),
-    # A span may start at the last moment that 64 bits can say, and ends after it.
+    # Wider than its parts, so that no stored number can overflow.
     "endTime": Value("h", "(r.start::HUGEINT + r.duration)"),
     "duration": Value("i", "r.duration"),
     "status": Value(
-        "s", f"coalesce({list(STATUS_CODES)}[r.status + 1], '{STATUS_CODES[0]}')", form=Words("r.status", STATUS_CODES)
+        "s",
+        f"coalesce({list(STATUS_CODES)}[r.status::INTEGER + 1], '{STATUS_CODES[0]}')",
+        form=Words("r.status", STATUS_CODES),
     ),
     "statusMessage": _text("r.status_message"),
 }
