@@ -3,13 +3,17 @@
 import math
 import random
 import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import re2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from pilothouse.formats.expression import (
     FIELDS,
@@ -18,17 +22,19 @@ from pilothouse.formats.expression import (
     Compare,
     Constant,
     Exists,
+    Expression,
     Field,
     In,
     Match,
     Not,
     Or,
+    Reference,
     Some,
     decode_text,
     matches,
 )
 from pilothouse.formats.otlp import proto
-from pilothouse.formats.otlp.model import KINDS, STATUS_CODES, Event, Link, Resource, Scope, Span
+from pilothouse.formats.otlp.model import KINDS, STATUS_CODES, Event, Link, Resource, Scope, Span, Value
 from pilothouse.kit.clock import SECOND, ManualClock
 from pilothouse.kit.telemetry import Ledger
 from pilothouse.observe.traces import filter_sources, ingest, rows
@@ -63,8 +69,8 @@ INTS = [0, 1, 200, -5, BIG, BIG + 1, -BIG - 1, -BIG - 2, 2**62, 2**63 - 1, -(2**
 DOUBLES = [0.0, -0.0, 1.0, 200.0, 0.5, -5.0, float(BIG), 2.0**63, 1e300, math.inf, -math.inf]
 TIMES = [NOW, NOW + 1, NOW + 50, NOW - DAY, 0, 2**63 - 1, 2**64 - 1]
 OFFSETS = [0, 1, 50, -50, 10**9, -BIG - 2]
-OTHERS = [None, b"", b"-", b"200", [], ["a", 1], {}, {"a": 1}]
-VALUES = TEXTS + INTS + DOUBLES + [math.nan, True, False] + OTHERS
+OTHERS: list[Value] = [None, b"", b"-", b"200", [], ["a", 1], {}, {"a": 1}]
+VALUES: list[Value] = [*TEXTS, *INTS, *DOUBLES, math.nan, True, False, *OTHERS]
 WORDS = ["", "a", "b", "shop", "GET /a\nb", "ac"]
 IDS = [b"\1" * 8, b"\xff" * 8, b"\0" * 7 + b"\x0a"]
 PATTERNS = [
@@ -93,16 +99,16 @@ class Stored(Span, frozen=True):
     listed: str = ""
 
     @property
-    def service(self):
+    def service(self) -> str:
         return self.listed
 
 
 class Filled:
     """The store, its spans by segment, and what a filter selects."""
 
-    def __init__(self, signals):
+    def __init__(self, signals: Signals) -> None:
         self.signals, self.segments, self.catalogue = signals, signals.segments[SPANS.name], KeyCatalogue()
-        self.spans = {}
+        self.spans: dict[tuple[int, int], Stored] = {}
         with signals.database.reading() as connection:
             for segment in self.segments.all():
                 keys = self.catalogue.of(connection, segment.id)
@@ -114,7 +120,7 @@ class Filled:
                     fields = {name: getattr(span, name) for name in Span.__struct_fields__}
                     self.spans[segment.id, rowid] = Stored(**fields, listed=service)
 
-    def query(self, expression, select):
+    def query(self, expression: Expression, select: Callable[[int, str, str], str]) -> list[tuple[Any, ...]]:
         """Rows of all segments; ``select`` makes the statement for one from its table and the condition."""
         params, selects = Params(), []
         with self.signals.database.reading() as connection:
@@ -123,26 +129,26 @@ class Filled:
                 selects.append(select(segment.id, f"{self.segments.name_of(segment.id)} r", sql))
             return connection.execute(" UNION ALL ".join(selects), params.values).fetchall()
 
-    def select(self, expression):
+    def select(self, expression: Expression) -> set[tuple[Any, ...]]:
         found = self.query(expression, lambda n, table, sql: f"SELECT {n}, r.rowid FROM {table} WHERE {sql}")
         assert len(found) == len(set(found))
         return set(found)
 
-    def answers(self, expression):
+    def answers(self, expression: Expression) -> set[tuple[Any, ...]]:
         found = self.query(expression, lambda n, table, sql: f"SELECT {n}, r.rowid, {sql} FROM {table}")
         assert {type(answer) for *_, answer in found} == {bool}
         return {(segment, row) for segment, row, answer in found if answer}
 
-    def expected(self, expression):
+    def expected(self, expression: Expression) -> set[tuple[int, int]]:
         return {key for key, span in self.spans.items() if matches(expression, span)}
 
 
-def attributes(rng, size=3):
+def attributes(rng: random.Random, size: int = 3) -> dict[str, Value]:
     return {key: rng.choice(VALUES) for key in rng.sample(KEYS, rng.randint(0, size))}
 
 
-def resource(rng):
-    named = (
+def resource(rng: random.Random) -> Resource:
+    named: dict[str, Value] = (
         {"service.name": rng.choice(["shop", "a", "", 5, "missing-service-name", NASTY[0]])}
         if rng.random() < 0.8
         else {}
@@ -150,13 +156,13 @@ def resource(rng):
     return Resource(attributes(rng) | named, rng.choice([0, 300]), rng.choice(["", "a", "https://r", "u" * 300]))
 
 
-def scope(rng):
+def scope(rng: random.Random) -> Scope:
     return Scope(
         rng.choice(WORDS), rng.choice(WORDS), attributes(rng), rng.choice([0, 300]), rng.choice(["", "a", "u" * 20_000])
     )
 
 
-def span(rng, number, day, resources, scopes):
+def span(rng: random.Random, number: int, day: int, resources: list[Resource], scopes: list[Scope]) -> Span:
     start = rng.choice([NOW, NOW + 50, NOW + rng.randint(0, 100), *([2**63 - 2] if day else [])]) - day * DAY * (
         rng.random() < 0.9
     )
@@ -187,7 +193,7 @@ def span(rng, number, day, resources, scopes):
     )
 
 
-def repeated(rng, message):
+def repeated(rng: random.Random, message: TracesData) -> bytes:
     """The same with keys that a later attribute of the same name hides."""
     for group in message.resource_spans:
         lists = [group.resource.attributes]
@@ -205,7 +211,7 @@ def repeated(rng, message):
 
 
 @contextmanager
-def stored(path, *requests):
+def stored(path: Path, *requests: bytes) -> Iterator[Filled]:
     """A store with these requests in it."""
     clock = ManualClock(NOW)
     signals = Signals(path, Settings(384 * MB, 1, 64 * MB, 256 * MB, 983_040, 0, 0), clock, TABLES)
@@ -222,7 +228,7 @@ def stored(path, *requests):
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory):
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     """Three segments: one with rows beyond its shapes, one of few shapes, and one for absurd times."""
     rng = random.Random(7)
     resources, scopes = [resource(rng) for _ in range(25)], [scope(rng) for _ in range(25)]
@@ -255,7 +261,7 @@ REFERENCES = ATTRIBUTES | ALL_FIELDS
 ID_TEXTS = [*(i.hex() for i in IDS), "01" * 16, "ab" * 16, "ab", "zz", "", "0", "AB", "00" * 8, "0101"]
 
 
-def constant_for(reference):
+def constant_for(reference: Reference) -> st.SearchStrategy[Constant]:
     if isinstance(reference, Attribute):
         return CONSTANTS
     text = {"kind": KINDS, "status": STATUS_CODES, "id": ID_TEXTS, "text": [*WORDS, *TEXTS, "https://r", "u" * 300]}
@@ -269,7 +275,7 @@ def constant_for(reference):
 
 
 @st.composite
-def leaves(draw):
+def leaves(draw: st.DrawFn) -> Expression:
     reference = draw(REFERENCES)
     match draw(st.sampled_from(["compare", "compare", "in", "match", "exists", "references"])):
         case "compare":
@@ -285,7 +291,7 @@ def leaves(draw):
             return Compare(draw(st.sampled_from(["eq", "ne", *ORDERED])), reference, draw(REFERENCES))
 
 
-def branches(inner):
+def branches(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
     several = st.lists(inner, min_size=2, max_size=3).map(tuple)
     quantified = st.builds(Some, st.sampled_from(["event", "link"]), inner)
     return st.builds(And, several) | st.builds(Or, several) | st.builds(Not, inner) | quantified
@@ -297,17 +303,17 @@ SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.f
 
 @settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 @given(EXPRESSIONS)
-def test_any_filter_selects_what_the_evaluator_does(filled, expression):
+def test_any_filter_selects_what_the_evaluator_does(filled: Filled, expression: Expression) -> None:
     assert filled.select(expression) == filled.expected(expression)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=SLOW)
 @given(leaves())
-def test_any_condition_answers_as_the_evaluator_does(filled, expression):
+def test_any_condition_answers_as_the_evaluator_does(filled: Filled, expression: Expression) -> None:
     assert filled.answers(expression) == filled.expected(expression)
 
 
-def test_the_store_has_what_the_filters_are_to_be_tried_on(filled):
+def test_the_store_has_what_the_filters_are_to_be_tried_on(filled: Filled) -> None:
     loose = [filled.catalogue._segments[segment.id].loose for segment in filled.segments.all()]
     assert sorted(loose) == [False, False, True]
     assert {len(span.events) for span in filled.spans.values()} > {0, 1, 2}
@@ -315,7 +321,7 @@ def test_the_store_has_what_the_filters_are_to_be_tried_on(filled):
 
 
 @pytest.mark.parametrize("text", ["a exists", "not a exists", "a = 200 or b ~ a", "b != 1", "span.a > 0"])
-def test_a_key_of_many_shapes_is_looked_up_by_bits(filled, text, monkeypatch):
+def test_a_key_of_many_shapes_is_looked_up_by_bits(filled: Filled, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filter_sources, "_FEW_SHAPES", 0)
     expression = decode_text(text)
     assert filled.answers(expression) == filled.expected(expression)
@@ -346,12 +352,12 @@ OTHER = Span(b"\1" * 16, b"\5" * 8, Resource({"pod": "p-9"}), Scope(), "other", 
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     with stored(tmp_path_factory.mktemp("shop"), proto.encode([SPAN, OTHER])) as filled:
         yield filled
 
 
-def names(filled, expression):
+def names(filled: Filled, expression: Expression) -> set[str]:
     return {filled.spans[key].name for key in filled.select(expression)}
 
 
@@ -384,7 +390,7 @@ def names(filled, expression):
         ("scope.name = lib", "(r.scope_id IN (SELECT g.id FROM scopes g WHERE g.segment = 0 AND (g.name = $1)))"),
     ],
 )
-def test_plain_conditions_are_plain_comparisons(shop, text, sql):
+def test_plain_conditions_are_plain_comparisons(shop: Filled, text: str, sql: str) -> None:
     params = Params()
     (segment,) = shop.segments.all()
     with shop.signals.database.reading() as connection:
@@ -437,12 +443,12 @@ def test_plain_conditions_are_plain_comparisons(shop, text, sql):
         ('span."@jaeger@warnings" exists', {"other"}),
     ],
 )
-def test_named_filters(shop, text, expected):
+def test_named_filters(shop: Filled, text: str, expected: set[str]) -> None:
     assert names(shop, decode_text(text)) == expected
 
 
-def test_a_quantifier_binds_one_element_and_sees_what_is_around_it(shop):
-    def event(name, code):
+def test_a_quantifier_binds_one_element_and_sees_what_is_around_it(shop: Filled) -> None:
+    def event(name: str, code: int) -> Expression:
         named = Compare("eq", Field("event", "name"), Constant("string", name))
         return And((named, Compare("eq", Attribute("code", "event"), Constant("int", code))))
 
@@ -456,7 +462,7 @@ def test_a_quantifier_binds_one_element_and_sees_what_is_around_it(shop):
     assert names(shop, Some("event", inner)) == {"GET /items"}
 
 
-def test_a_hundred_questions_to_the_resource_are_asked_at_once(shop):
+def test_a_hundred_questions_to_the_resource_are_asked_at_once(shop: Filled) -> None:
     many = [Compare("eq", Attribute(f"k{n}", "resource"), Constant("any", "x")) for n in range(100)]
     assert names(shop, Or((*many, Compare("eq", Attribute("n", "resource"), Constant("int", 7))))) == {"GET /items"}
     assert names(shop, And(tuple(Not(one) for one in many))) == {"GET /items", "other"}
@@ -466,7 +472,7 @@ def test_a_hundred_questions_to_the_resource_are_asked_at_once(shop):
     assert sql.count("FROM resources") == 1
 
 
-def test_a_span_with_more_keys_than_a_shape_takes_is_still_found(tmp_path):
+def test_a_span_with_more_keys_than_a_shape_takes_is_still_found(tmp_path: Path) -> None:
     many = Span(
         b"\1" * 16, b"\2" * 8, SHOP, Scope(), "many", NOW, NOW + 1, attributes={f"k{n}": n for n in range(65_536)}
     )
@@ -504,7 +510,7 @@ QUOTED = {"key", "string", "bool", "int", "double", "bytes", "array", "kvlist", 
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
-def test_hostile_keys_and_values_are_only_parameters(filled, text):
+def test_hostile_keys_and_values_are_only_parameters(filled: Filled, text: str) -> None:
     constants = (Constant("string", text), Constant("any", text))
     asked = [
         Or(
