@@ -64,7 +64,7 @@ _TEXTS: Final = f"CASE WHEN r.shape = {LOOSE} THEN {_LOOSE_VALUES} ELSE list_sel
 
 def _named(column: str, names: tuple[str, ...]) -> str:
     quoted = ", ".join(f"'{n}'" for n in names)
-    return f"coalesce([{quoted}][{column} + 1], {column}::VARCHAR)"
+    return f"coalesce([{quoted}][{column}::INTEGER + 1], {column}::VARCHAR)"
 
 
 def _c(name: str, type_: str, doc: str) -> Column:
