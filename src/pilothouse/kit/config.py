@@ -26,6 +26,8 @@ from pilothouse.kit.units import parse_size as _parse_size
 FILE_NAME: Final = "pilothouse.toml"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ENV_PREFIX: Final = "PILOTHOUSE_"
+#: Where data goes unless ``$XDG_DATA_HOME`` says otherwise.
+_DATA_DIR: Final = "~/.local/share/pilothouse"
 #: Environment variables that are not settings.
 ENV_CONFIG: Final = "PILOTHOUSE_CONFIG"
 ENV_DEBUG: Final = "PILOTHOUSE_DEBUG"
@@ -170,8 +172,8 @@ class Setting(Struct, frozen=True):
 
     @property
     def default_text(self) -> str:
-        """The default as it would be written, the same on every machine: ``~`` for the home directory."""
-        return self.show(self.default).replace(str(Path.home()), "~")
+        """The default as it would be written, the same on every machine."""
+        return _DATA_DIR if self.key == "server.data" else self.show(self.default)
 
     @property
     def section(self) -> str:
@@ -241,8 +243,8 @@ def settings() -> list[Setting]:
 
 def default_data_dir() -> str:
     """``$XDG_DATA_HOME/pilothouse``, else ``~/.local/share/pilothouse`` (XDG Base Directory specification)."""
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return str(Path(base).expanduser() / "pilothouse")
+    base = os.environ.get("XDG_DATA_HOME")
+    return str(Path(base) / "pilothouse") if base else str(Path(_DATA_DIR).expanduser())
 
 
 def find_file(env: Mapping[str, str]) -> Path | None:
