@@ -272,7 +272,7 @@ class TracesApi:
         while True:
             newest = await _off_loop(self._store.last_commit)
             if newest > seen:
-                read = partial(self._store.committed_after, seen, asked.service, _TAIL_SPANS + 1)
+                read = partial(self._store.committed, seen, newest, asked.service, _TAIL_SPANS + 1)
                 spans = await _off_loop(read)
                 seen = newest
                 if spans:

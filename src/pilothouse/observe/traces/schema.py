@@ -54,12 +54,20 @@ def _text(attributes: str) -> str:
 #: All values of a row as text, in the order of ``LETTERS``; ``shapes.places`` are places in it.
 _VALUES: Final = (
     "(r.strings || r.ints::VARCHAR[] || r.doubles::VARCHAR[] || r.bools::VARCHAR[]"
-    " || list_transform(r.others, lambda o: base64(o)))"
+    " || list_transform(r.others, lambda o: base64(o[2:])))"  # without the letter
 )
 _LOOSE_KEYS: Final = "list_transform(range(1, len(r.strings) + 1, 2), lambda i: r.strings[i])"
-_LOOSE_VALUES: Final = "list_transform(range(2, len(r.strings) + 1, 2), lambda i: r.strings[i][3:])"
+_LOOSE_VALUES: Final = (
+    "list_transform(range(2, len(r.strings) + 1, 2), lambda i:"
+    " CASE r.strings[i][1] WHEN 'o' THEN base64(unhex(r.strings[i][5:])) ELSE r.strings[i][3:] END)"
+)
+_LOOSE_TYPES: Final = (
+    "list_transform(range(2, len(r.strings) + 1, 2), lambda i: CASE r.strings[i][1] WHEN 's' THEN 'string'"
+    " WHEN 'i' THEN 'int' WHEN 'd' THEN 'double' WHEN 'b' THEN 'bool' ELSE 'other' END)"
+)
 _KEYS: Final = f"CASE WHEN r.shape = {LOOSE} THEN {_LOOSE_KEYS} ELSE shapes.keys END"
 _TEXTS: Final = f"CASE WHEN r.shape = {LOOSE} THEN {_LOOSE_VALUES} ELSE list_select({_VALUES}, shapes.places) END"
+_TYPES: Final = f"CASE WHEN r.shape = {LOOSE} THEN {_LOOSE_TYPES} ELSE shapes.types END"
 
 
 def _named(column: str, names: tuple[str, ...]) -> str:
@@ -173,7 +181,7 @@ SPANS: Final = SegmentedTable(
             _c(
                 "attribute_types", "VARCHAR[]", "string, int, double, bool, or other (base64), in the order of the keys"
             ),
-            "shapes.types",
+            _TYPES,
         ),
         (_c("resource", "MAP(VARCHAR, VARCHAR)", "Resource attributes as text"), _text("resources.attributes")),
         (_c("scope_name", "VARCHAR", "Instrumentation scope"), "scopes.name"),

@@ -35,6 +35,8 @@ from pilothouse.signals.store import Signals
 #: Spans read at a time by ``find``, so that its memory does not grow with its answer.
 _FIND_SPANS: Final = 10_000
 _FOREVER: Final = 1 << 63
+#: DuckDB 2.0 fails on a limit of 50 or less beside an order and a condition on ``rowid`` (its late materialization).
+_LEAST_LIMIT: Final = 1000
 
 
 class TraceStore:
@@ -140,16 +142,16 @@ class TraceStore:
         with self._signals.database.reading() as connection:
             return _last_commit(connection)
 
-    def committed_after(self, commit: int, service: str, limit: int) -> list[Span]:
-        """Spans of later commits, oldest first: what a live view shows next."""
+    def committed(self, after: int, until: int, service: str, limit: int) -> list[Span]:
+        """Spans of the commits behind ``after`` up to ``until``, oldest first: what a live view shows next."""
         with self._asking() as connection:
             spans: list[tuple[int, Span]] = []
             for segment in self._segments.view(connection).segments:
-                where = "r.commit > $1" + (" AND r.service = $2" if service else "")
+                where = "r.commit > $1 AND r.commit <= $2" + (" AND r.service = $3" if service else "")
                 found = connection.execute(
                     f"SELECT {rows.COLUMNS}, r.commit FROM spans_{segment.id} r"
                     f" WHERE {where} ORDER BY r.commit LIMIT {limit}",
-                    [commit, service] if service else [commit],
+                    [after, until, service] if service else [after, until],
                 ).fetchall()
                 if found:
                     keys = self._keys.of(connection, segment.id)
@@ -168,15 +170,20 @@ class TraceStore:
         view = self._segments.view(connection)
         within = {s.id for s in view.between(first, last)}
         also = "" if (start, end) == (None, None) else f" AND r.start >= {first} AND r.start < {last}"
-        also += f" ORDER BY r.start LIMIT {self._max_trace_spans + 1}"
+        also += f" ORDER BY r.start LIMIT {max(self._max_trace_spans + 1, _LEAST_LIMIT)}"
         found: list[Span] = []
+        cut = False
         for stretch in view.holding([trace_id]):
             if stretch.segment.id in within:
-                found += self._read(connection, stretch, also)
-        if not found:
-            return None
+                some = self._read(connection, stretch, also)
+                found += some
+                cut |= len(some) > self._max_trace_spans
+        return self._made(trace_id, found, cut) if found else None
+
+    def _made(self, trace_id: bytes, found: list[Span], cut: bool = False) -> Trace:
+        """A trace from its rows; ``cut`` says that there are more."""
         spans = _without_repeats(found)
-        truncated = len(spans) > self._max_trace_spans
+        truncated = cut or len(spans) > self._max_trace_spans
         return Trace(trace_id, tuple(spans[: self._max_trace_spans]), truncated)
 
     def _traces(self, connection: Connection, ids: list[bytes]) -> list[Trace]:
@@ -185,7 +192,7 @@ class TraceStore:
         for stretch in self._segments.view(connection).holding(ids):
             for span in self._read(connection, stretch):
                 spans[span.trace_id].append(span)
-        return [Trace(trace_id, tuple(_without_repeats(found))) for trace_id, found in spans.items() if found]
+        return [self._made(trace_id, found) for trace_id, found in spans.items() if found]
 
     def _read(self, connection: Connection, stretch: Stretch, also: str = "") -> list[Span]:
         """The spans of the stretch's traces, or those of them that ``also`` (SQL) leaves."""
