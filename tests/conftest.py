@@ -26,3 +26,8 @@ def chromium() -> Path:
         if name and (found := shutil.which(name)):
             return Path(found)
     pytest.skip("no Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM to its path")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright keeps an event loop running in the main thread, where others start their own."""
+    items.sort(key=lambda item: "tests/e2e/" in item.nodeid)
