@@ -132,7 +132,9 @@ def _distinct(
     """For each span its shape's place, for each shape its hash and its first span."""
     key_hashes = np.array([hash(name) & 0xFFFFFFFFFFFFFFFF for name in names], np.uint64)
     place = np.arange(len(codes)) - np.repeat(offsets[:-1], np.diff(offsets))
-    mixed = (key_hashes[codes] + types * np.uint64(0x9E3779B97F4A7C15)) if len(codes) else np.zeros(0, np.uint64)
+    # The empty key's hash is 0, and nothing may add nothing to a sum: types count from 1.
+    tagged = (types + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (key_hashes[codes] + tagged) if len(codes) else np.zeros(0, np.uint64)
     mixed ^= mixed >> np.uint64(31)
     # Plus one, as the hash of an empty key is zero and would count for nothing.
     mixed = (mixed + (place // _PLACES + 1).astype(np.uint64)) * _SECRET[place % _PLACES]
