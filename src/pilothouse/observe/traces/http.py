@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Annotated, Final, Literal, TypeVar
 
 from msgspec import Meta, Struct
@@ -29,6 +30,7 @@ _T = TypeVar("_T")
 _Limit = Annotated[int, Meta(ge=1, le=1000)]
 _When = Annotated[str, Meta(description="RFC 3339, nanoseconds since the epoch, or relative to now such as -1h")]
 _RELATIVE: Final = re.compile(r"[-+].+")
+_LATEST: Final = (1 << 63) - 1
 #: A live view looks for new spans this often (seconds), and is sent at most this many at a time.
 _TAIL_INTERVAL: Final = 0.5
 _TAIL_SPANS: Final = 500
@@ -287,7 +289,10 @@ class TracesApi:
             found: Iterator[Trace | None] = (self._store.trace(trace_id) for trace_id in wanted)
         else:
             found = self._store.find(self._query(asked))
-        traces = (trace for trace in found if trace is not None)
+        traces: Iterator[Trace] = (trace for trace in found if trace is not None)
+        # The search is done with the first trace: what is wrong with it is told before an answer has begun.
+        if (first := await _off_loop(lambda: next(traces, None))) is not None:
+            traces = chain((first,), traces)
         if asked.format == "jaeger":
             return StreamingResponse(_jaeger_document(traces), media_type="application/json")
         return StreamingResponse((_line(t) for t in traces), media_type="application/x-ndjson")
@@ -309,7 +314,10 @@ class TracesApi:
 
     def _range(self, asked: _Range) -> tuple[int, int]:
         now = self._clock.now_ns()
-        start, end = _moment("start", asked.start, now), _moment("end", asked.end, now)
+        start, end = (
+            min(max(_moment(name, text, now), 0), _LATEST)
+            for name, text in (("start", asked.start), ("end", asked.end))
+        )
         if start >= end:
             raise InvalidInput("the range ends before it starts", where="query parameter 'end'")
         return start, end
@@ -321,7 +329,7 @@ def _moment(name: str, text: str, now: int) -> int:
         if text == "now":
             return now
         if text.isdecimal() and text.isascii() and len(text) < 20:
-            return min(int(text), (1 << 63) - 1)
+            return int(text)
         if _RELATIVE.fullmatch(text):
             distance = parse_duration(text[1:])
             return now - distance if text[0] == "-" else now + distance
