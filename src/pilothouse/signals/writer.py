@@ -173,9 +173,9 @@ class GroupCommit(Generic[Prepared, Outcome]):
             except Exception as error:
                 self._fail(items, error)
                 continue
-            self._settle(settled)
             if self._health.status is not Status.OK:
                 self._health = Health(Status.OK, "", self._clock.now_ns())
+            self._settle(settled)
 
     def _fail(self, items: list[_Item[Outcome]], error: Exception) -> None:
         if not isinstance(error, PilothouseError):
