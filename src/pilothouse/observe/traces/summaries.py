@@ -35,19 +35,19 @@ FROM services LEFT JOIN roots USING (trace_id) LEFT JOIN orphans USING (trace_id
 
 _DEPENDENCIES = """
 WITH spans AS (
-    SELECT DISTINCT trace_id, span_id, parent_span_id, start, service, status, kind FROM ({rows})
+    SELECT hash(trace_id) AS trace, trace_id, span_id, parent_span_id, start, service, status, kind FROM ({rows})
 ), links AS (
-    SELECT DISTINCT child.service, child.status, child.span_id, link.trace_id, link.span_id AS linked
+    SELECT child.trace_id, child.span_id, child.start, child.service, child.status, hash(link.trace_id) AS trace,
+           hex(link.span_id) AS linked
     FROM ({linked}) child, unnest(child.links) AS _(link)
     WHERE child.trace_id <> link.trace_id OR lower(hex(link.span_id)) IS DISTINCT FROM printf('%016x', child.parent_span_id)
 ), calls AS (
-    SELECT parent.service AS parent, child.service AS child, child.status AS status
-    FROM spans child JOIN spans parent ON parent.span_id = child.parent_span_id AND parent.trace_id = child.trace_id
+    SELECT DISTINCT child.trace, child.span_id, child.start, parent.service AS parent, child.service AS child, child.status
+    FROM spans child JOIN spans parent ON parent.span_id = child.parent_span_id AND parent.trace = child.trace
     WHERE child.start >= {start} AND child.start < {end} AND parent.service <> child.service
     UNION ALL
-    SELECT parent.service, links.service, links.status
-    FROM links JOIN spans parent
-      ON parent.trace_id = links.trace_id AND lower(hex(links.linked)) = printf('%016x', parent.span_id)
+    SELECT DISTINCT hash(links.trace_id), links.span_id, links.start, parent.service, links.service, links.status
+    FROM links JOIN spans parent ON parent.trace = links.trace AND links.linked = printf('%016X', parent.span_id)
     WHERE parent.service <> links.service AND parent.kind = 4
 )
 SELECT parent, child, count(*), count(*) FILTER (status = 2) FROM calls GROUP BY 1, 2 ORDER BY 1, 2
@@ -110,7 +110,7 @@ def dependencies(connection: Connection, segments: SegmentsView, start: int, end
         f"SELECT {columns} FROM {n} WHERE start >= {start - _CALLER_LEAD} AND start < {end}" for n in names
     )
     linked = " UNION ALL ".join(
-        f"SELECT service, status, trace_id, span_id, parent_span_id, links FROM {n}"
+        f"SELECT service, status, start, trace_id, span_id, parent_span_id, links FROM {n}"
         f" WHERE start >= {start} AND start < {end} AND kind = 5 AND len(links) > 0"
         for n in names
     )
