@@ -136,8 +136,7 @@ def _distinct(
     tagged = (types + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (key_hashes[codes] + tagged) if len(codes) else np.zeros(0, np.uint64)
     mixed ^= mixed >> np.uint64(31)
-    # Plus one, as the hash of an empty key is zero and would count for nothing.
-    mixed = (mixed + (place // _PLACES + 1).astype(np.uint64)) * _SECRET[place % _PLACES]
+    mixed = (mixed + (place // _PLACES).astype(np.uint64)) * _SECRET[place % _PLACES]
     mixed ^= mixed >> np.uint64(29)
     sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)))
     hashes, first, shape = np.unique(sums[offsets[1:]] - sums[offsets[:-1]], return_index=True, return_inverse=True)
