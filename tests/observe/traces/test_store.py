@@ -340,7 +340,7 @@ def shown(traces: Traces) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
     found = view(traces, "attributes, attribute_keys, attribute_values, attribute_types")
     keys, values, types = (found[f"attribute_{n}"][0] for n in ("keys", "values", "types"))
     assert len(keys) == len(values) == len(types) == len(set(keys))
-    as_map = found["attributes"][0] or {}
+    as_map = found["attributes"][0]
     assert as_map == dict(zip(keys, values, strict=True))
     return {k: (t, v) for k, t, v in zip(keys, types, values, strict=True)}, as_map
 

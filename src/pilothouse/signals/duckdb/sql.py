@@ -168,6 +168,8 @@ def _column(array: pa.Array) -> list[Any]:
     kind = array.type
     if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
         array = pc.cast(array, pa.string())
+    if pa.types.is_map(kind):  # an empty one looks like an empty list
+        return [None if v is None else {str(k): _value(x) for k, x in v} for v in array.to_pylist()]
     return [_value(v) for v in array.to_pylist()]
 
 
