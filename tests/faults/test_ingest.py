@@ -11,6 +11,7 @@ import pytest
 from tests.observe.traces.spans import DAY, Traces, span, trace_id
 
 from pilothouse.formats.otlp import proto
+from pilothouse.formats.otlp.model import Resource
 from pilothouse.kit.clock import SECOND
 from pilothouse.kit.errors import InvalidInput, PilothouseError, StorageFull
 from pilothouse.observe.traces import ingest as module
@@ -217,6 +218,23 @@ def test_spans_with_thousands_of_keys_do_not_fill_the_memory_with_shapes(traces:
     found = traces.store.trace(trace_id(40))
     assert found is not None
     assert len(found.spans[0].attributes) == 10_000
+
+
+def test_huge_resources_fill_segments_and_not_the_memory(traces: Traces) -> None:
+    for number in range(1, 41):
+        text = str(number) * 1_000_000
+        traces.add(span(number, resource=Resource({"service.name": "shop", "text": text})))
+    assert len(traces.segments.all()) >= 2
+    traces.restart()
+    traces.add(span(41))
+    assert all(traces.store.trace(trace_id(n)) for n in range(1, 42))
+
+
+def test_huge_names_are_stored_and_not_listed(traces: Traces) -> None:
+    traces.add(span(1, name="n" * 1_000_000), span(2, name="short"), span(3, service="s" * 1_000_000))
+    assert [o.name for o in traces.store.operations("")] == ["short"]
+    assert [s.name for s in traces.store.services()] == ["shop"]
+    assert traces.store.trace(trace_id(1)) is not None
 
 
 def test_errors_of_storage_are_told_as_ours() -> None:

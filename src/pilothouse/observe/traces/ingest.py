@@ -40,6 +40,8 @@ _STORAGE: Final = (StorageFull, StorageReadOnly, StorageIncompatible)
 _LAST_SEEN_DELAY: Final = 10 * SECOND
 #: Distinct operations remembered; a program that puts ids into span names has more.
 _OPERATIONS: Final = 100_000
+#: Longer names are stored with their spans, but are in no list of services and operations.
+_OPERATION_LENGTH: Final = 8192
 _NO_SHAPE: Final = ("*:",)
 #: Slots are 16-bit numbers.
 _MAX_FIELDS: Final = 0xFFFF
@@ -337,7 +339,7 @@ class Ingest:
         for service, name, kind, last in zip(*(c.to_pylist() for c in seen.columns), strict=True):
             key = (service, name, kind)
             known = self._operations.get(key)
-            if known is None and len(self._operations) >= _OPERATIONS:
+            if known is None and (len(self._operations) >= _OPERATIONS or len(service) + len(name) > _OPERATION_LENGTH):
                 continue
             if known is None or last > known:
                 self._operations[key] = last

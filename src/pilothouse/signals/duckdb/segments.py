@@ -33,6 +33,9 @@ _OPEN_SEGMENTS: Final = 64
 #: Dictionary rows that one statement writes.
 _ROWS_PER_STATEMENT: Final = 64
 
+#: Bytes of dictionary keys after which a segment is full: they are kept in memory while it is written.
+_MAX_WEIGHT: Final = 32 << 20
+
 #: One row of a dictionary: its values, without ``segment`` and ``id``.
 Entry = tuple[object, ...]
 
@@ -67,6 +70,8 @@ class Writing:
         self.segment = segment
         self.zones = zones
         self.known = known
+        #: Bytes of the keys that are bytes: large ones, such as resources.
+        self.weight = sum(len(key) for keys in known.values() for key in keys if isinstance(key, bytes))
         self.staged_rows: Segment | None = None
         self._staged_keys: list[tuple[NDArray[np.uint8], int, int]] = []
         self._staged: dict[str, list[tuple[object, Entry]]] = {}
@@ -79,6 +84,7 @@ class Writing:
         if found is None:
             self._staged.setdefault(dictionary, []).append((key, entry()))
             found = known[key] = len(known)
+            self.weight += len(key) if isinstance(key, bytes) else 0
         return found
 
     def has(self, dictionary: str, key: object) -> bool:
@@ -273,7 +279,9 @@ class Segments:
     def writing(self, connection: duckdb.DuckDBPyConnection, bucket: int) -> Writing:
         """The segment that takes rows of ``bucket``, made when there is none or it is full."""
         writing = self._writing.get(bucket) or self._reopened(connection, bucket)
-        if writing is not None and (writing.staged_rows or writing.segment).rows >= self._segment_rows:
+        if writing is not None and (
+            (writing.staged_rows or writing.segment).rows >= self._segment_rows or writing.weight >= _MAX_WEIGHT
+        ):
             self._seal(connection, writing)
             writing = None
         if writing is None:
