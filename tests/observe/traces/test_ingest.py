@@ -95,8 +95,17 @@ def _commit(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Segments, "flush", broken)
 
 
-@pytest.mark.parametrize(("segment_rows", "max_shapes"), [(4, 4), (7, 8192)])
-@pytest.mark.parametrize("break_", [_flush, _insert_late, _operations, _commit])
+@pytest.mark.parametrize(
+    ("break_", "segment_rows", "max_shapes"),
+    [
+        (_flush, 4, 4),
+        (_flush, 7, 8192),
+        (_insert_late, 4, 8192),
+        (_operations, 7, 4),
+        (_commit, 4, 8192),
+        (_commit, 7, 4),
+    ],
+)
 def test_a_failed_commit_leaves_no_trace(
     tmp_path: Path, break_: Callable[[pytest.MonkeyPatch], None], segment_rows: int, max_shapes: int
 ) -> None:

@@ -78,7 +78,7 @@ class Numbered:
         return made
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=18, deadline=None)
 @given(
     first=BATCHES | st.lists(st.lists(SAME_TIME, min_size=1, max_size=6), min_size=1, max_size=4),
     later=BATCHES,

@@ -90,7 +90,7 @@ def some_spans(draw: st.DrawFn) -> list[Span]:
     return spans
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(spans=some_spans(), data=st.data(), segment_rows=st.integers(1, 8))
 def test_summaries_and_dependencies_say_what_the_model_does(
     spans: list[Span], data: st.DataObject, segment_rows: int
