@@ -172,6 +172,22 @@ def test_a_clock_that_jumps_loses_and_doubles_nothing(traces: Traces, jump: int)
     assert booked(traces)["stored"] == 4
 
 
+def test_a_clock_that_leaps_ahead_and_back_removes_nothing(tmp_path: Path) -> None:
+    with Traces(tmp_path / "d", retention_age=7 * DAY) as traces:
+        traces.add(span(1))
+        traces.clock.jump(400 * DAY)
+        assert traces.signals.sweep() == []
+        traces.clock.advance(60 * SECOND)
+        assert traces.signals.sweep() == []
+        traces.clock.jump(-400 * DAY)
+        traces.clock.advance(3600 * SECOND)
+        assert traces.signals.sweep() == []
+        traces.clock.jump(8 * DAY)
+        assert traces.signals.sweep() == []
+        traces.clock.advance(3600 * SECOND)
+        assert len(traces.signals.sweep()) == 1, "a clock that keeps to it is believed"
+
+
 def test_old_commits_are_forgotten_and_the_newest_is_not(traces: Traces) -> None:
     for number in range(1, 6):
         traces.clock.advance(50 * SECOND)

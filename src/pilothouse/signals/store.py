@@ -39,6 +39,8 @@ SCHEMA_VERSION: Final = 1
 MIGRATIONS: Final[Mapping[int, Callable[[duckdb.DuckDBPyConnection], None]]] = {}
 #: Nanoseconds by which the times of a table that follows another may be late.
 _LAG: Final = 60 * SECOND
+#: Nanoseconds by which the wall clock may leap ahead before retention waits, and for which it then waits.
+_LEAP: Final = 3600 * SECOND
 #: Seconds between two looks at the retention limits.
 _SWEEP_INTERVAL: Final = 30.0
 
@@ -85,6 +87,8 @@ class Signals:
         self.segments: dict[str, Segments] = {
             t.name: Segments(t, segment_rows=settings.segment_rows) for t in tables if isinstance(t, SegmentedTable)
         }
+        self._offset = clock.now_ns() - clock.monotonic_ns()
+        self._distrusted_until = clock.monotonic_ns()
         self.service = _Retention(self)
 
     @property
@@ -178,11 +182,21 @@ class Signals:
             gone = f"({keys}) NOT IN ({left})" if rest else "true"
             connection.execute(f"DELETE FROM {t.name} WHERE {old} AND {gone}")
 
+    def _leapt(self) -> bool:
+        """Whether the wall clock went ahead of the monotonic one lately: a mistake that someone may still correct."""
+        wall, monotonic = self._clock.now_ns(), self._clock.monotonic_ns()
+        if wall - monotonic > self._offset + _LEAP:
+            self._distrusted_until = monotonic + _LEAP
+            _log.warning("the clock leapt ahead, so nothing is removed for its age in the next hour")
+        self._offset = wall - monotonic
+        return monotonic < self._distrusted_until
+
     def _doomed(self, table: Segments) -> list[Segment]:
         """By age what was last written before the limit; by size the oldest, but never the one being written."""
         segments = sorted(table.all(), key=lambda s: (s.written, s.id))
         oldest = self._clock.now_ns() - self._settings.retention_age
-        doomed = [s for s in segments if self._settings.retention_age and s.written < oldest]
+        by_age = self._settings.retention_age and not self._leapt()
+        doomed = [s for s in segments if by_age and s.written < oldest]
         limit = self._settings.retention_bytes
         if limit and not self._reclaimed:
             self._reclaimed = self.database.checkpoint()
