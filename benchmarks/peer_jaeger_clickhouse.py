@@ -224,7 +224,8 @@ def dependencies_sql(start: int, end: int, *, links: bool = True) -> str:
     """Calls between services, counted by the callee's spans that start in [start, end); callers from ten minutes before.
 
     Jaeger has no such query (see the module's docstring). With ``links``, a consumer that names its producer by a link
-    counts too unless it is also the parent, as it does with us. Joining on one hash of both ids is half again as fast as on the ids.
+    counts too unless it is also the parent, as it does with us. Joining on one hash of both ids is half again as fast as
+    on the ids.
     """
     called = f"start_time >= {_time(start)} AND start_time < {_time(end)}"
     callers = f"start_time >= {_time(start - 600 * SECOND)} AND start_time < {_time(end)}"

@@ -97,7 +97,7 @@ class Store(Struct, frozen=True, forbid_unknown_fields=True):
     segment_rows: Annotated[int, _setting("Spans after which a time segment is closed", flag="-")] = 983_040
     checkpoint_bytes: Annotated[
         int, _setting("Write-ahead log size that triggers a checkpoint", unit="bytes", flag="-")
-    ] = 64 * MIB
+    ] = 128 * MIB
 
 
 class Ingest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,6 +26,8 @@ Prepared = TypeVar("Prepared")
 
 #: A group is closed at this size even if more is waiting, to bound the memory and the latency of one commit.
 _GROUP_BYTES: Final = 6 << 20
+#: A group of this size is worth a commit of its own.
+_WORTH_HALVING: Final = 1 << 20
 
 
 class _Item(Generic[Outcome]):
@@ -151,9 +153,12 @@ class GroupCommit(Generic[Prepared, Outcome]):
                     break
                 self._changed.wait(left / 1e9)
             self._changed.wait_for(lambda: self._ready is None or self._waiting_bytes >= _GROUP_BYTES)
+            # At most half of all that is held: were a group to take everything, nothing would be left to prepare while
+            # it is committed, and the two threads would take turns.
+            most = min(_GROUP_BYTES, max(_WORTH_HALVING, self._held_bytes // 2))
             items: list[_Item[Outcome]] = []
             size = 0
-            while self._waiting and (not items or size + self._waiting[0].size <= _GROUP_BYTES):
+            while self._waiting and (not items or size + self._waiting[0].size <= most):
                 items.append(self._waiting.popleft())
                 size += items[-1].size
             self._waiting_bytes -= size
