@@ -104,8 +104,14 @@ class Server:
             connection = http.client.HTTPConnection("127.0.0.1", self.ports[listener], timeout=60)
             self._connections[listener] = connection
         payload = None if body is None else json.dumps(body)
-        connection.request(method, path, payload, {"content-type": "application/json"} if payload else {})
-        reply = connection.getresponse()
+        headers = {"content-type": "application/json"} if payload else {}
+        try:
+            connection.request(method, path, payload, headers)
+            reply = connection.getresponse()
+        except http.client.RemoteDisconnected:  # it was idle for so long that the server closed it
+            connection.close()
+            connection.request(method, path, payload, headers)
+            reply = connection.getresponse()
         text = reply.read()
         if reply.status >= 400:
             raise SystemExit(f"{method} {path} was answered {reply.status}: {text[:500].decode(errors='replace')}")
