@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pytest
 from tests.faults.documented import rows
-from tests.faults.server import Server, attribute, body, refused, running, span
+from tests.faults.server import JSON, Server, attribute, body, refused, running, span
 
 from pilothouse.signals.store import SCHEMA_VERSION
 
@@ -72,10 +75,36 @@ def fill(server: Server) -> tuple[list[bytes], list[bytes]]:
     raise AssertionError("the disk did not fill")
 
 
+@contextmanager
+def questions(server: Server) -> Iterator[list[int]]:
+    """Asks all the while; yields the answers' status."""
+    answers: list[int] = []
+    enough = threading.Event()
+
+    def ask() -> None:
+        while not enough.is_set():
+            answers.append(server.http("/api/traces/services").status)
+            answers.append(
+                server.http("/api/sql", b'{"sql": "SELECT count(*) FROM spans"}', {"content-type": JSON}).status
+            )
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask) for _ in range(2)]
+        try:
+            yield answers
+        finally:
+            enough.set()
+        for one in asking:
+            one.result()
+
+
 def test_a_full_disk_refuses_and_goes_on_when_there_is_space(small_disk: Path) -> None:
     data = small_disk / "data"
     with running("--data", str(data), STORE__CHECKPOINT_BYTES="2MiB") as server:
-        kept, lost = fill(server)
+        with questions(server) as answers:
+            kept, lost = fill(server)
+        assert set(answers) <= {200, 503}, "whoever asks while the store is opened anew is told to come again"
+        assert answers[-1] == 200
         assert server.count() == 200 * len(kept)
         assert server.balanced()["refused"]["storage_error"] >= 200 * len(lost)
         assert server.status()["status"] == "recoverable"
@@ -139,7 +168,7 @@ def test_a_taken_port(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        for name in ("console", "otlp-grpc", "otlp-http", "jaeger-http", "jaeger-grpc", "metrics", "health"):
+        for name in ("jaeger-http", "jaeger-grpc", "metrics", "health"):
             code, errors = refused("--data", str(tmp_path), f"--{name}", address)
             check("port taken", code, errors)
             assert address in errors
