@@ -11,13 +11,13 @@ from typing import Final
 from pilothouse.observe.traces.keys import KeyCatalogue, Place
 from pilothouse.observe.traces.model import AttributeKey, AttributeValue
 from pilothouse.observe.traces.params import Params
+from pilothouse.observe.traces.shapes import TYPE_NAMES
 from pilothouse.signals.duckdb.database import Connection
 from pilothouse.signals.duckdb.segments import Segment, SegmentsView
 
 #: Segments looked into, and rows of each for values.
 _SEGMENTS: Final = 3
 _ROWS: Final = 200_000
-_NAMES: Final = {"s": "string", "i": "int", "d": "double", "b": "bool", "o": "other"}
 _TEXT: Final = "coalesce(a.string, a.int::VARCHAR, a.double::VARCHAR, a.bool::VARCHAR)"
 _TYPE: Final = (
     "CASE WHEN a.string IS NOT NULL THEN 'string' WHEN a.int IS NOT NULL THEN 'int'"
@@ -50,7 +50,7 @@ def attribute_keys(
             for letter, key, _ in keys.shapes.get(shape, ()):
                 if letter.islower() and text in key:
                     counts["span", key] += count
-                    types.setdefault(("span", key), set()).add(_NAMES[letter])
+                    types.setdefault(("span", key), set()).add(TYPE_NAMES[letter])
         for key, type_, count in _resource_keys(connection, segment, text, service):
             counts["resource", key] += count
             types.setdefault(("resource", key), set()).add(type_)
@@ -105,7 +105,7 @@ def _count_values(
         params.values,
     ).fetchall()
     for text, count in found:
-        counts[text, _NAMES[place.letter]] += count
+        counts[text, TYPE_NAMES[place.letter]] += count
 
 
 def _resource_keys(connection: Connection, segment: Segment, text: str, service: str) -> list[tuple[str, str, int]]:

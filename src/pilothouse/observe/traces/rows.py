@@ -12,6 +12,7 @@ from pilothouse.formats.otlp import proto
 from pilothouse.formats.otlp.model import Event, Link, Resource, Scope, Span, Value
 from pilothouse.observe.traces.columns import WARNINGS
 from pilothouse.observe.traces.keys import Fields, SegmentKeys
+from pilothouse.observe.traces.mending import length_delimited
 from pilothouse.observe.traces.schema import LOOSE
 from pilothouse.signals.duckdb.database import Connection
 
@@ -24,7 +25,8 @@ COLUMNS: Final = (
 #: Attribute under which upstream reports what it mended.
 WARNINGS_KEY: Final = "@jaeger@warnings"
 _REMEMBERED: Final = 4096
-_TAGS: Final = {"b": 7, "a": 5, "k": 6}
+#: The fields of AnyValue on the wire.
+_TAGS: Final = {"b": b"\x3a", "a": b"\x2a", "k": b"\x32"}
 
 
 class GroupReader:
@@ -121,7 +123,7 @@ def _other(tagged: bytes) -> Value:
 def _nested(letter: str, body: bytes) -> Value:
     if letter not in _TAGS:
         return None
-    return proto.any_value_from_bytes(bytes([_TAGS[letter] << 3 | 2]) + _varint(len(body)) + body)
+    return proto.any_value_from_bytes(length_delimited(_TAGS[letter], body))
 
 
 def _attributes(rows: Iterable[Mapping[str, Any]]) -> dict[str, Value]:
@@ -182,12 +184,3 @@ def _fetched(
         while len(known) > _REMEMBERED:
             known.popitem(last=False)
     return found
-
-
-def _varint(number: int) -> bytes:
-    data = bytearray()
-    while number > 0x7F:
-        data.append(number & 0x7F | 0x80)
-        number >>= 7
-    data.append(number)
-    return bytes(data)

@@ -63,9 +63,9 @@ class ShapedAttributes(Struct, frozen=True):
     """The attributes of a batch of spans.
 
     Attributes:
-        shape: For each span the place of its shape in ``shapes``.
-        hashes: For each of ``shapes``, a number equal for equal shapes within this process.
-        shapes: The distinct shapes; a function makes the fields, as most are known by their hash.
+        shape: For each span the place of its shape in ``hashes``.
+        hashes: For each distinct shape a number, equal for equal shapes within this process.
+        fields: Makes the fields of a shape by its place; most are known by their hash and need not be made.
         columns: ``strings``, ``ints``, ``doubles``, ``bools`` and ``others``, a list per span.
         loose: Makes the ``strings`` of span ``i`` for shape 0: key, ``LETTER:text`` and so on.
     """
